@@ -1,0 +1,84 @@
+"""A course: the ground of one walker world, as data.
+
+The ground is cut into C = 199 cells, 14/30 m wide. Each cell has a height at its left and at its right end, so that
+slopes are lines inside a cell and stumps, pits and stairs are vertical faces between two cells: exactly what
+Gymnasium's `BipedalWalker` and POET (Wang et al. 2019, arXiv 1901.01753) can build, with nothing rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+CELLS = 199
+CELL = 14 / 30  # m
+LENGTH = CELLS * CELL  # m
+BASE = 400 / 30 / 4  # m, the height of flat ground
+PAD = 20  # cells, the flat ground the walker starts on
+GOAL = 190 * CELL  # m, a hull beyond it has finished
+HIGHEST = 1000.0  # m; float32 still tells millimetres apart there
+
+
+@dataclass(frozen=True)
+class Genes:
+    """POET's encoding of a course; obstacles are drawn uniformly between each pair's two numbers, in metres."""
+
+    stump_height: tuple[float, float] = (0.0, 0.0)
+    gap_width: tuple[float, float] = (0.0, 0.0)
+    step_height: tuple[float, float] = (0.0, 0.0)
+    steps: int = 1
+    roughness: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Course:
+    """Cell i spans x in [i, i + 1] * 14/30 m; a jump from right[i] to left[i + 1] is a vertical face.
+
+    `genes` is the recipe the heights were made from; a course given by its heights alone carries those of flat ground.
+    """
+
+    left: Any  # f32[C], m
+    right: Any  # f32[C], m
+    genes: Genes = field(default_factory=Genes)
+
+    @staticmethod
+    def flat() -> Course:
+        """Level ground, the first course of every POET run."""
+        level = np.full(CELLS, BASE, np.float32)
+        return Course(level, level.copy())
+
+    @staticmethod
+    def from_heights(left: Any, right: Any = None, genes: Genes | None = None) -> Course:
+        """A course from heights in metres.
+
+        With `left` alone f[C + 1] are the heights of a line through the cell borders; with both, each is f[C].
+        Raises ValueError (naming the field) for a wrong size, a number that is not finite or beyond 1,000 m.
+        """
+        if right is None:
+            nodes = heights("heights", left, CELLS + 1)
+            left, right = nodes[:-1], nodes[1:]
+        course = Course(heights("left", left, CELLS), heights("right", right, CELLS), genes or Genes())
+        return course
+
+    def check(self) -> Course:
+        """This course, its heights as f32[C]; ValueError where `from_heights` would raise one."""
+        return Course.from_heights(self.left, self.right, self.genes)
+
+
+def heights(name: str, values: Any, size: int) -> np.ndarray:
+    """`values` as finite f32[size]; ValueError naming the field `name` otherwise."""
+    try:
+        array = np.array(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"course.{name}: must be {size} numbers") from None
+    if array.shape != (size,):
+        raise ValueError(f"course.{name}: must hold {size} numbers, not shape {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ValueError(f"course.{name}: must be finite, but number {bad[0]} is {array[bad[0]]}")
+    if np.abs(array).max() > HIGHEST:
+        raise ValueError(f"course.{name}: must lie within -{HIGHEST:g} and {HIGHEST:g} m")
+    return array
