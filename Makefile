@@ -1,0 +1,48 @@
+# A fresh machine needs Python >= 3.11 with venv, make and a C++17 compiler (GCC or Clang). Nothing else.
+#
+#   make poet      watch walkers and courses invent each other for five minutes
+#   make test      the whole suite
+#   make proof     the longer proofs
+#   make lint      style, types and the direction of imports
+#   make install   the virtual environment alone
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+VENV := .venv
+MINUTES ?= 5
+INSTALLED := $(VENV)/installed
+pip := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: install poet test proof lint
+
+install: $(INSTALLED)
+
+poet: $(INSTALLED)
+	$(VENV)/bin/aiga run poet --minutes $(MINUTES)
+
+test: $(INSTALLED)
+	$(VENV)/bin/python -m pytest
+
+proof: $(INSTALLED)
+	$(VENV)/bin/python -m pytest -m proof
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+# The package is installed in place and the kernel built without isolation, in a folder that is kept: an edit in
+# Python needs no make, an edit in C++ compiles only what it touches.
+$(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard native/*/*) $(wildcard constraints/*.txt) | $(VENV)/bin/python
+	@echo "Installing aiga into $(VENV)"
+	@pins=constraints/py$$($(VENV)/bin/python -c 'import sys; print("%d%d" % sys.version_info[:2])').txt; \
+	test -f $$pins || { echo "No $$pins: the newest releases are installed, untested with aiga" >&2; pins=/dev/null; }; \
+	$(pip) -c $$pins cmake nanobind ninja scikit-build-core && \
+	$(pip) -c $$pins --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "aiga needs Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

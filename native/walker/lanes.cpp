@@ -1,0 +1,1 @@
+namespace AIGA_ISA {}

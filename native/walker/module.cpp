@@ -1,0 +1,3 @@
+#include <nanobind/nanobind.h>
+
+NB_MODULE(_walker, m) { m.doc() = "Walker kernel."; }
