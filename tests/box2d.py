@@ -30,14 +30,15 @@ class _Fixed:
 class Oracle(BipedalWalker):
     """BipedalWalker whose ground is a Course and whose first push can be chosen.
 
-    A cell is one edge fixture, as Gymnasium's own smooth ground; a vertical face is one more edge between the two
-    heights. Edges collide from both sides, so a face is solid however it is met. Gymnasium builds its stumps as solid
-    polygons instead: the same upper surface, with the same 0.01 m skin.
+    A cell is one edge fixture, as Gymnasium's own smooth ground; a vertical face is one more edge between the
+    two heights. Edges collide from both sides, so a face is solid however it is met. Gymnasium builds its
+    stumps as solid polygons instead: the same upper surface, with the same 0.01 m skin.
     """
 
     def __init__(self, course: Course | None = None, push: float | None = None, hardcore: bool = False):
         super().__init__(hardcore=hardcore)
         self.course, self.push = course, push
+        self.start = np.zeros(24, np.float32)  # the observation of the last reset
 
     def _generate_terrain(self, hardcore: bool) -> None:
         if self.course is None:
@@ -55,12 +56,13 @@ class Oracle(BipedalWalker):
     def _generate_clouds(self) -> None:
         super()._generate_clouds()
         if self.push is not None:
-            self._np_random = _Fixed(self.push)  # the next draw is the push
+            self._np_random: Any = _Fixed(self.push)  # the next draw is the push
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         if isinstance(self._np_random, _Fixed):
             self._np_random = None
-        return super().reset(seed=seed, options=options)
+        self.start, info = super().reset(seed=seed, options=options)
+        return self.start, info
 
 
 def surface(course: Course) -> list[tuple[tuple[float, float], tuple[float, float]]]:
@@ -81,13 +83,13 @@ def make(course: Course | None, seed: int, hull_push: float | None = None, hardc
     `hull_push` N is the first force on the hull in place of U(-5, 5).
     """
     env = Oracle(course, hull_push, hardcore)
-    env.start = env.reset(seed=seed)[0]
+    env.reset(seed=seed)
     return env
 
 
-def course_from(env: BipedalWalker) -> Course:
+def course_from(env: Oracle) -> Course:
     """The upper surface of the ground of a Gymnasium terrain, smooth or Hardcore."""
-    if getattr(env, "course", None) is not None:
+    if env.course is not None:
         return env.course
     line = np.array(env.terrain_y, np.float64)
     left, right = line[:-1].copy(), line[1:].copy()
@@ -127,7 +129,8 @@ def set_bodies(env: BipedalWalker, bodies: np.ndarray) -> None:
 def step_from(env: BipedalWalker, bodies: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step from `bodies` f[5, 6]: the bodies after it and the observation.
 
-    The walker is made anew first, so no impulse is left from elsewhere; flags of contacts that already touch are true.
+    The walker is made anew first, so no impulse is left from elsewhere; flags of contacts that already touch
+    are true.
     """
     env.reset(seed=0)
     set_bodies(env, bodies)
@@ -135,17 +138,24 @@ def step_from(env: BipedalWalker, bodies: np.ndarray, action: np.ndarray) -> tup
     return get_bodies(env), observation
 
 
+def flags(env: BipedalWalker) -> list[bool]:
+    """Gymnasium's contact flags of the lower leg -1 and the lower leg +1."""
+    lower: list[Any] = [env.legs[1], env.legs[3]]
+    return [bool(leg.ground_contact) for leg in lower]
+
+
 def touching(env: BipedalWalker) -> list[bool]:
-    """Whether the lower leg -1 and the lower leg +1 really touch ground: Gymnasium's flag may have been cleared."""
+    """Whether the lower leg -1 and the lower leg +1 really touch ground: Gymnasium's flag may have been
+    cleared."""
     return [any(e.contact.touching for e in leg.contacts) for leg in (env.legs[1], env.legs[3])]
 
 
 def record(env: Oracle, policy: Callable[[np.ndarray], np.ndarray], steps: int) -> dict[str, np.ndarray]:
-    """A walk of at most `steps` T: bodies f64[T+1, 5, 6], actions f32[T, 4], observations f32[T+1, 24], rewards
-    f64[T], flags bool[T+1, 2] (Gymnasium's), touching bool[T+1, 2] (Box2D's), terminated bool."""
+    """A walk of at most `steps` T: bodies f64[T+1, 5, 6], actions f32[T, 4], observations f32[T+1, 24],
+    rewards f64[T], flags bool[T+1, 2] (Gymnasium's), touching bool[T+1, 2] (Box2D's), terminated bool."""
     observation, ended = env.start, False
     bodies, observations, actions, rewards = [get_bodies(env)], [observation], [], []
-    flags, touches = [[env.legs[1].ground_contact, env.legs[3].ground_contact]], [touching(env)]
+    flagged, touches = [flags(env)], [touching(env)]
     while not ended and len(actions) < steps:
         action = np.asarray(policy(observation), np.float32)
         observation, reward, ended, _, _ = env.step(action)
@@ -153,14 +163,14 @@ def record(env: Oracle, policy: Callable[[np.ndarray], np.ndarray], steps: int) 
         observations.append(observation)
         actions.append(action)
         rewards.append(float(reward))
-        flags.append([env.legs[1].ground_contact, env.legs[3].ground_contact])
+        flagged.append(flags(env))
         touches.append(touching(env))
     return {
         "bodies": np.array(bodies),
         "observations": np.array(observations, np.float32),
         "actions": np.array(actions, np.float32).reshape(-1, 4),
         "rewards": np.array(rewards),
-        "flags": np.array(flags, bool),
+        "flags": np.array(flagged, bool),
         "touching": np.array(touches, bool),
         "terminated": np.array(ended),
     }
@@ -169,9 +179,9 @@ def record(env: Oracle, policy: Callable[[np.ndarray], np.ndarray], steps: int) 
 class Heuristic:
     """Gymnasium's hand-written walk (`bipedal_walker.py`, BipedalWalkerHeuristics), for N walkers at once.
 
-    Three moods a leg pair goes through: swing one leg forward while standing on the other, put it down, push off.
-    `heuristic(observation[N, 24]) -> action[N, 4]`; with N None it speaks single observations, for Box2D. The first
-    action is all zeros, as in Gymnasium's own loop.
+    Three moods a leg pair goes through: swing one leg forward while standing on the other, put it down, push
+    off. `heuristic(observation[N, 24]) -> action[N, 4]`; with N None it speaks single observations, for
+    Box2D. The first action is all zeros, as in Gymnasium's own loop.
     """
 
     SWING, DOWN, PUSH = 0, 1, 2
@@ -187,7 +197,8 @@ class Heuristic:
 
     def restart(self, which: np.ndarray) -> None:
         """Forget the past of the walkers `which` bool[N]: their episodes begin anew."""
-        self.mood[which], self.moving[which], self.knee[which], self.begun[which] = self.SWING, 0, self.BENT, False
+        self.mood[which], self.moving[which] = self.SWING, 0
+        self.knee[which], self.begun[which] = self.BENT, False
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         s = np.atleast_2d(np.asarray(observation, np.float64))

@@ -1,8 +1,9 @@
 """A course: the ground of one walker world, as data.
 
-The ground is cut into C = 199 cells, 14/30 m wide. Each cell has a height at its left and at its right end, so that
-slopes are lines inside a cell and stumps, pits and stairs are vertical faces between two cells: exactly what
-Gymnasium's `BipedalWalker` and POET (Wang et al. 2019, arXiv 1901.01753) can build, with nothing rounded.
+The ground is cut into C = 199 cells, 14/30 m wide. Each cell has a height at its left and at its right end,
+so that slopes are lines inside a cell and stumps, pits and stairs are vertical faces between two cells:
+exactly what Gymnasium's `BipedalWalker` and POET (Wang et al. 2019, arXiv 1901.01753) can build, with nothing
+rounded.
 """
 
 from __future__ import annotations
@@ -23,21 +24,26 @@ HIGHEST = 1000.0  # m; float32 still tells millimetres apart there
 
 @dataclass(frozen=True)
 class Genes:
-    """POET's encoding of a course; obstacles are drawn uniformly between each pair's two numbers, in metres."""
+    """POET's encoding of a course (paper, table 1).
+
+    Sizes are in cells of 14/30 m, the unit of the paper's numbers; an obstacle's size is drawn uniformly
+    between the two numbers of its pair. The pair (0, 0) means that there is no such obstacle.
+    """
 
     stump_height: tuple[float, float] = (0.0, 0.0)
     gap_width: tuple[float, float] = (0.0, 0.0)
     step_height: tuple[float, float] = (0.0, 0.0)
-    steps: int = 1
-    roughness: float = 0.0
-    seed: int = 0
+    steps: int = 0  # of one stair; 0 where there are no stairs
+    roughness: float = 0.0  # metres of random slope are multiplied by it
+    seed: int = 0  # of the terrain: the same genes and seed are the same course, to the byte
 
 
 @dataclass(frozen=True)
 class Course:
     """Cell i spans x in [i, i + 1] * 14/30 m; a jump from right[i] to left[i + 1] is a vertical face.
 
-    `genes` is the recipe the heights were made from; a course given by its heights alone carries those of flat ground.
+    `genes` is the recipe the heights were made from; a course given by its heights alone carries those of
+    flat ground.
     """
 
     left: Any  # f32[C], m
@@ -54,14 +60,14 @@ class Course:
     def from_heights(left: Any, right: Any = None, genes: Genes | None = None) -> Course:
         """A course from heights in metres.
 
-        With `left` alone f[C + 1] are the heights of a line through the cell borders; with both, each is f[C].
-        Raises ValueError (naming the field) for a wrong size, a number that is not finite or beyond 1,000 m.
+        With `left` alone f[C + 1] are the heights of a line through the cell borders; with both, each is
+        f[C]. Raises ValueError (naming the field) for a wrong size, a number that is not finite or beyond
+        1,000 m.
         """
         if right is None:
             nodes = heights("heights", left, CELLS + 1)
             left, right = nodes[:-1], nodes[1:]
-        course = Course(heights("left", left, CELLS), heights("right", right, CELLS), genes or Genes())
-        return course
+        return Course(heights("left", left, CELLS), heights("right", right, CELLS), genes or Genes())
 
     def check(self) -> Course:
         """This course, its heights as f32[C]; ValueError where `from_heights` would raise one."""
