@@ -36,7 +36,7 @@ lint: $(INSTALLED)
 # The package is installed in place and the kernel built without isolation, in a folder that is kept: an edit in
 # Python needs no make, an edit in C++ compiles only what it touches.
 $(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard native/*/*) $(wildcard constraints/*.txt) | $(VENV)/bin/python
-	@echo "Installing aiga into $(VENV)"
+	@echo "Installing aiga into $(VENV): a minute or two"
 	@pins=constraints/py$$($(VENV)/bin/python -c 'import sys; print("%d%d" % sys.version_info[:2])').txt; \
 	test -f $$pins || { echo "No $$pins: the newest releases are installed, untested with aiga" >&2; pins=/dev/null; }; \
 	$(pip) -c $$pins cmake nanobind ninja scikit-build-core && \

@@ -88,13 +88,14 @@ def documents() -> list[Path]:
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
 def test_commands_in_the_papers_exist(document: Path) -> None:
     text = document.read_text()
-    code = "\n".join(re.findall(r"```(?:sh|console|bash)\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text))
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    code = "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
 
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"^(?:\$ )?make ([a-z]+)", code, re.MULTILINE)) <= targets
+    assert set(re.findall(r"^make ([a-z]+)", code, re.MULTILINE)) <= targets
 
     usage = subprocess.run([str(BIN / "aiga"), "--help"], capture_output=True, text=True, check=True).stdout
-    for command in set(re.findall(r"^(?:\$ )?aiga ([a-z]+)", code, re.MULTILINE)):
+    for command in set(re.findall(r"^aiga ([a-z]+)", code, re.MULTILINE)):
         assert re.search(rf"\b{command}\b", usage), f"aiga {command} is not in aiga --help"
 
 
