@@ -1,9 +1,9 @@
 """A course: the ground of one walker world, as data.
 
-The ground is cut into C = 199 cells, 14/30 m wide. Each cell has a height at its left and at its right end,
-so that slopes are lines inside a cell and stumps, pits and stairs are vertical faces between two cells:
-exactly what Gymnasium's `BipedalWalker` and POET (Wang et al. 2019, arXiv 1901.01753) can build, with nothing
-rounded.
+The ground is cut into C = 199 cells, 14/30 m wide. Each cell has a height at its left and at its right end:
+slopes are lines inside a cell; stumps, pits and stairs are vertical faces between two cells. Gymnasium's
+`BipedalWalker`, smooth and Hardcore, is held exactly; so is POET's ground (Wang et al. 2019, arXiv
+1901.01753) but for gaps that end inside a cell.
 """
 
 from __future__ import annotations

@@ -178,7 +178,8 @@ def generator(key: Any) -> np.random.RandomState:
     if not isinstance(key, (int, np.integer)):
         import jax
 
-        key = jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+        typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+        key = jax.random.key_data(key) if typed else key
     return np.random.RandomState(np.asarray(key, np.uint32).ravel())
 
 

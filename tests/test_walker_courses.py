@@ -1,0 +1,110 @@
+"""The courses of the walker: what is data, what is allowed, and that the pictures show what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import box2d
+from aiga.worlds.walker import draw
+from aiga.worlds.walker.course import BASE, CELL, CELLS, PAD, Course, Genes
+from aiga.worlds.walker.space import FIRST, LIMITS, WalkerSpace, grow
+
+
+def test_one_seed_is_one_course_to_the_byte():
+    genes = Genes((0.2, 0.4), (0.4, 0.8), (0.0, 0.4), 3, 1.2, seed=7)
+    a, b = grow(genes), grow(genes)
+    assert a.left.tobytes() == b.left.tobytes()
+    assert a.right.tobytes() == b.right.tobytes()
+    assert (
+        grow(Genes(roughness=1.2, seed=8)).left.tobytes() != grow(Genes(roughness=1.2, seed=7)).left.tobytes()
+    )
+    assert np.all(a.left[:PAD] == np.float32(BASE))
+    assert np.all(a.right[:PAD] == np.float32(BASE))
+
+
+def test_obstacles_have_the_sizes_of_their_genes():
+    stumps = grow(Genes(stump_height=(1.0, 2.0), seed=1))
+    tall = (stumps.left - np.float32(BASE)) / CELL
+    assert ((tall == 0) | ((tall >= 1 - 1e-5) & (tall <= 2 + 1e-5))).all()
+    assert (tall > 0).sum() > 10
+    pits = grow(Genes(gap_width=(3.0, 3.0), seed=1)).left < BASE - 1
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[False, pits, False])))[::2]
+    assert set(runs[:-1]) == {3}
+    stairs = grow(Genes(step_height=(0.5, 0.5), steps=2, seed=1))
+    rises = (stairs.left[1:] - stairs.right[:-1]) / CELL
+    assert np.allclose(np.abs(rises[rises != 0]), 0.5, atol=1e-5)
+    assert len(set(np.sign(rises))) == 3
+
+
+def test_children_stay_in_the_space_and_reach_its_limits():
+    space, tight = WalkerSpace(), WalkerSpace(stump_height=0.6, gap_width=0, step_height=0, roughness=0.5)
+    for start in (space, tight):
+        course = Course.flat()
+        seen = []
+        for key in range(300):
+            course = start.mutate(key, course)
+            assert start.valid(course), course.genes
+            seen.append(start.describe(course))
+        most = np.max(seen, 0)
+        assert most[4] > FIRST["stump_height"][1]
+        assert (most[5:] == 0).all() == (start is tight)
+
+
+def test_the_first_child_has_the_papers_first_values():
+    genes = WalkerSpace().mutate(0, Course.flat()).genes
+    assert (genes.stump_height, genes.gap_width, genes.step_height) == tuple(FIRST.values())
+    assert genes.steps == 1
+    assert 0 <= genes.roughness <= 0.6
+    one = WalkerSpace(genes_per_mutation=1)
+    changed = [np.count_nonzero(one.describe(one.mutate(key, Course.flat()))) for key in range(20)]
+    assert set(changed) <= {0, 1, 2}
+
+
+def test_bad_courses_are_refused_by_name():
+    for left, message in (
+        (np.zeros(CELLS - 1), "course.left: must hold 199"),
+        (np.full(CELLS, np.nan), "course.left: must be finite"),
+        (np.full(CELLS, 1e9), "course.left: must lie within"),
+        (["hill"] * CELLS, "course.left: must be 199 numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Course.from_heights(left, np.zeros(CELLS))
+        assert not WalkerSpace().valid(Course(left, np.zeros(CELLS, np.float32)))
+    assert not WalkerSpace().valid(grow(Genes(stump_height=(2.0, 1.0))))
+    assert not WalkerSpace(roughness=1.0).valid(grow(Genes(roughness=1.5)))
+    for name in LIMITS:
+        with pytest.raises(ValueError, match=name):
+            WalkerSpace(**{name: -1})
+
+
+def test_lidar_of_the_pictures_is_box2ds():
+    course = grow(Genes((0.0, 1.0), (0.0, 2.0), (0.0, 1.0), 2, 1.0, seed=3))
+    env = box2d.make(course, seed=0)
+    for x in np.linspace(3, 80, 40):
+        top = float(course.left[int(x / CELL)])
+        bodies = box2d.get_bodies(env)
+        bodies[:, :2] += (x, top + 2.5) - bodies[0, :2]
+        box2d.set_bodies(env, bodies)
+        observation = env.step(np.zeros(4))[0]
+        assert np.allclose(draw.rays(course, *env.hull.position), observation[14:], atol=2e-6)
+
+
+def test_pictures(tmp_path):
+    course = grow(Genes(gap_width=(2.0, 2.0), seed=3))
+    poses = box2d.record(box2d.make(course, 0), box2d.Heuristic(), 50)["bodies"][:, :, :3]
+    plain, rays = draw.draw(course, poses[-1]), draw.draw(course, poses[-1], lidar=True)
+    assert plain.size == (640, 320)
+    assert np.any(np.asarray(plain) != np.asarray(rays))
+    strip = np.asarray(draw.overview(course, (796, 110))).astype(int)
+    pit = int(np.flatnonzero(course.left < BASE - 1)[0])
+    column = [tuple(strip[92, round((i + 0.5) * 4)]) for i in (pit - 1, pit)]
+    assert column[0] != column[1]
+    draw.animate(course, poses, tmp_path / "walk.gif", lidar=True, fps=25)
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames == 26
+        assert film.info["duration"] == 40
+    assert draw.gallery([(course, poses[::10], "a walk"), (Course.flat(), poses[0], "")]).size == (900, 388)
+    with pytest.raises(ValueError, match="pose: must be finite"):
+        draw.draw(course, np.full((5, 3), np.nan))
