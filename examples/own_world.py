@@ -1,0 +1,122 @@
+"""Your own world under POET, complete: a car too weak for the hills that the program invents.
+
+    python examples/own_world.py
+
+A world is two functions over a course, a space is four, and neither knows POET. The car is that of Moore 1990,
+on ground that changes: to cross a hill that is steeper than its engine is strong, it has to gather speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aiga.brains import MLP
+from aiga.interfaces import Array, View
+from aiga.learners import evolution_strategy as es
+from aiga.play import evaluator
+from aiga.systems.environments.poet import POET, Config, State
+
+HILLS = 10  # a course is the height of the ground at x = 0, 1, ... 10; the car is to reach x = 10
+BRAIN = MLP((4, 8, 1))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Hills:
+    """The course: heights f32[HILLS + 1], straight lines between them."""
+
+    heights: np.ndarray
+
+
+class Car(NamedTuple):
+    place: jax.Array
+    speed: jax.Array
+
+
+class CarWorld:
+    """Up to 100 points for the way, the last one only at the end; a push in [-1, 1] at every step."""
+
+    def reset(self, key: jax.Array, course: Hills) -> tuple[Car, View]:
+        car = Car(jax.random.uniform(key, (), jnp.float32, 0.0, 0.5), jnp.float32(0))
+        return car, self._view(car, course, jnp.float32(0))
+
+    def step(self, key: jax.Array, state: Car, action: Array, course: Hills) -> tuple[Car, View]:
+        push = jnp.clip(action[0], -1, 1)
+        speed = 0.98 * state.speed + 0.1 * (push - 2 * self._slope(state.place, course))
+        place = jnp.maximum(state.place + 0.2 * speed, 0.0)  # a wall at the start
+        car = Car(place, jnp.where(place > 0, speed, 0.0))
+        return car, self._view(car, course, 10 * (jnp.minimum(place, HILLS) - state.place))
+
+    def finished(self, state: Car) -> jax.Array:
+        return state.place >= HILLS
+
+    def _slope(self, place: jax.Array, course: Hills) -> jax.Array:
+        left = jnp.clip(place.astype(jnp.int32), 0, HILLS - 1)
+        return course.heights[left + 1] - course.heights[left]
+
+    def _view(self, car: Car, course: Hills, reward: jax.Array) -> View:
+        slopes = [self._slope(car.place + ahead, course) for ahead in (0.0, 0.5, 1.0)]
+        return View(jnp.stack([car.speed, *slopes]), reward, self.finished(car), jnp.bool_(False))
+
+
+class HillSpace:
+    """Courses: a mutation raises or lowers the ground in two places."""
+
+    def sample(self, key: jax.Array) -> Hills:
+        return Hills(np.zeros(HILLS + 1, np.float32))
+
+    def mutate(self, key: jax.Array, item: Hills) -> Hills:
+        where, change = jax.random.split(key)
+        places = jax.random.choice(where, np.arange(1, HILLS), (2,), replace=False)
+        heights = item.heights.copy()
+        heights[np.asarray(places)] += np.asarray(jax.random.uniform(change, (2,), minval=-0.4, maxval=0.8))
+        return Hills(heights)
+
+    def describe(self, item: Hills) -> np.ndarray:
+        return item.heights
+
+    def valid(self, item: Hills) -> bool:
+        return bool(np.isfinite(item.heights).all() and np.abs(item.heights).max() <= 2)
+
+
+def system() -> POET[Hills]:
+    """POET with numbers that fit this world: scores go to 100, and a few dozen iterations show it all."""
+    config = Config(
+        capacity=5,
+        admit=2,
+        reproduce_every=5,
+        reproduce_score=60,
+        minimal_low=10,
+        minimal_high=97,
+        transfer_every=5,
+        fine_tuned=1,
+        episodes=4,
+        solve_score=90,
+        confirm=8,
+        es=es.Config(population=64, rate=0.05),
+    )
+    return POET(config, HillSpace(), BRAIN, evaluator(CarWorld(), BRAIN, max_steps=150))
+
+
+def main(iterations: int = 60, seed: int = 0) -> State[Hills]:
+    """Runs POET and prints what happens; `aiga run` does the same with a store, resume and a page."""
+    poet, key = system(), jax.random.key(seed)
+    state = poet.init(key)
+    for iteration in range(iterations):
+        state, events = poet.step(jax.random.fold_in(key, iteration), state)
+        for event in events:
+            told = {name: event.data.get(name) for name in ("id", "parent", "source", "target", "score")}
+            if event.kind in ("birth", "transfer", "solve", "extinction"):
+                print(iteration, event.kind, {k: v for k, v in told.items() if v is not None})
+    solved = sum(pair.solved for pair in (*state.active, *state.archive))
+    print(f"{state.born} environments, {solved} of them solved, {state.transfers} transfers")
+    return state
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How a brain is taught."""

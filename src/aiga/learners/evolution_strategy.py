@@ -1,0 +1,193 @@
+"""OpenAI's evolution strategy, as POET uses it.
+
+Salimans, Ho, Chen, Sidor, Sutskever 2017, "Evolution Strategies as a Scalable Alternative to Reinforcement
+Learning", arXiv 1703.03864; settings of Wang, Lehman, Clune, Stanley 2019, arXiv 1901.01753.
+
+Antithetic pairs w +- sigma e, centred ranks, the gradient estimate
+    g = mean over pairs of (rank(w + sigma e) - rank(w - sigma e)) e / sigma,
+minus `l2` times w inside the gradient (not decoupled), then one step of Adam uphill. Sigma and the learning
+rate decay by a factor after every step, down to a floor. The estimate is twice that of Salimans et al.
+(POET's code divides by pairs, not by rollouts); with Adam this matters only against `l2`.
+
+Unlike the code published with POET, equal returns get equal ranks, and a return that is not a number ranks
+below all others.
+
+Axis letters: P population (both halves), N weights, K learners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aiga.interfaces import Array, Evaluate
+
+Share = Literal["generation", "pair", "episode"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The published numbers. Raises ValueError naming the field and what is allowed."""
+
+    population: int = 512  # rollouts in a generation, two per antithetic pair
+    sigma: float = 0.1
+    sigma_decay: float = 0.999
+    sigma_floor: float = 0.01
+    rate: float = 0.01
+    rate_decay: float = 0.9999
+    rate_floor: float = 0.001
+    l2: float = 0.01
+    seeds: Share = "generation"  # who shares an episode seed: all of a generation, an antithetic pair, nobody
+
+    def __post_init__(self) -> None:
+        for name, fine, allowed in (
+            ("population", self.population >= 2 and self.population % 2 == 0, "an even number, at least 2"),
+            ("sigma", 0 < self.sigma < np.inf, "greater than 0"),
+            ("sigma_decay", 0 < self.sigma_decay <= 1, "greater than 0, at most 1"),
+            ("sigma_floor", 0 < self.sigma_floor < np.inf, "greater than 0"),
+            ("rate", 0 < self.rate < np.inf, "greater than 0"),
+            ("rate_decay", 0 < self.rate_decay <= 1, "greater than 0, at most 1"),
+            ("rate_floor", 0 <= self.rate_floor < np.inf, "at least 0"),
+            ("l2", 0 <= self.l2 < np.inf, "at least 0"),
+            ("seeds", self.seeds in get_args(Share), "one of " + ", ".join(get_args(Share))),
+        ):
+            if not fine:
+                raise ValueError(f"{name}: {allowed}, not {getattr(self, name)!r}")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """Weights and Adam's memory. Sigma and the rate follow from `steps`."""
+
+    weights: Array  # f32[N]
+    first: Array  # f32[N], Adam's mean of the gradient
+    second: Array  # f32[N], Adam's mean of its square
+    steps: int
+
+
+class Generation(NamedTuple):
+    """What is to be played before the next step."""
+
+    weights: Any  # f32[P, N]: first all w + sigma e, then all w - sigma e
+    seeds: Any  # u32[P], all below 2^31: the upper half is left to evaluation
+    noise: Any  # f32[P / 2, N], the e
+
+
+class Experience(NamedTuple):
+    """What came of a generation."""
+
+    noise: Any  # f32[P / 2, N]
+    returns: Any  # f32[P], in the order of `Generation.weights`
+
+
+def centred_ranks(returns: Array) -> jax.Array:
+    """Ranks of f32[P] spread over [-0.5, 0.5]; ties share their mean rank, NaN ranks lowest."""
+    worst_last = jnp.where(jnp.isnan(returns), -jnp.inf, returns)
+    below = (worst_last[:, None] > worst_last).sum(axis=1).astype(jnp.float32)
+    equal = (worst_last[:, None] == worst_last).sum(axis=1).astype(jnp.float32)
+    return (below + (equal - 1) / 2) / (len(returns) - 1) - 0.5
+
+
+def gradient(experience: Experience, sigma: Array | float) -> jax.Array:
+    """The estimate f32[N] of the module's formula, uphill."""
+    ranks = centred_ranks(experience.returns)
+    pairs = len(experience.noise)
+    return (ranks[:pairs] - ranks[pairs:]) @ experience.noise / pairs / sigma
+
+
+@partial(jax.jit, static_argnames="config")
+def _ask(config: Config, key: jax.Array, weights: Array, steps: Any) -> Generation:
+    noise_key, seed_key = jax.random.split(key)
+    pairs = config.population // 2
+    noise = jax.random.normal(noise_key, (pairs, len(weights)), jnp.float32)
+    spread = _decayed(config.sigma, config.sigma_decay, config.sigma_floor, steps) * noise
+    distinct = {"generation": 1, "pair": pairs, "episode": config.population}[config.seeds]
+    seeds = jax.random.bits(seed_key, (distinct,), jnp.uint32) >> 1
+    return Generation(
+        jnp.concatenate([weights + spread, weights - spread]),
+        jnp.tile(seeds, config.population // distinct),
+        noise,
+    )
+
+
+@partial(jax.jit, static_argnames="config")
+def _learn(config: Config, state: State, experience: Experience) -> tuple[State, dict[str, Any]]:
+    sigma = _decayed(config.sigma, config.sigma_decay, config.sigma_floor, state.steps)
+    rate = _decayed(config.rate, config.rate_decay, config.rate_floor, state.steps)
+    uphill = gradient(experience, sigma) - config.l2 * state.weights
+    time = jnp.float32(1) + state.steps
+    first = 0.9 * state.first + 0.1 * uphill
+    second = 0.999 * state.second + 0.001 * uphill**2
+    stride = rate * (first / (1 - 0.9**time)) / (jnp.sqrt(second / (1 - 0.999**time)) + 1e-8)
+    learned = replace(state, weights=state.weights + stride, first=first, second=second)
+    return learned, {
+        "mean": jnp.nanmean(experience.returns),
+        "best": jnp.nanmax(experience.returns),
+        "gradient": jnp.linalg.norm(uphill),
+        "sigma": sigma,
+    }
+
+
+def _decayed(first: float, decay: float, floor: float, steps: Any) -> jax.Array:
+    return jnp.maximum(first * jnp.float32(decay) ** steps, floor)
+
+
+@dataclass(frozen=True)
+class EvolutionStrategy:
+    """The learner: `ask` for a generation, play it, `learn` from its returns."""
+
+    config: Config = Config()
+
+    def init(self, key: jax.Array, weights: Array) -> State:
+        """A learner that has made no step, standing at `weights` f32[N]. Nothing here is random."""
+        del key
+        start = jnp.asarray(weights, jnp.float32)
+        return State(start, jnp.zeros_like(start), jnp.zeros_like(start), 0)
+
+    def ask(self, key: jax.Array, state: State, meta: Config | None = None) -> Generation:
+        """The antithetic population around the learner's weights, and who plays which episode."""
+        return _ask(meta or self.config, key, state.weights, state.steps)
+
+    def learn(
+        self, meta: Config | None, key: jax.Array, state: State, experience: Experience
+    ) -> tuple[State, dict[str, Any]]:
+        """One step of Adam; `meta` takes the place of the learner's own Config. Nothing here is random."""
+        del key
+        learned, metrics = _learn(meta or self.config, state, experience)
+        return replace(learned, steps=state.steps + 1), metrics
+
+    def generation(
+        self,
+        keys: Sequence[jax.Array],
+        states: Sequence[State],
+        courses: Sequence[Any],
+        evaluate: Evaluate,
+        batch: int,
+    ) -> list[State]:
+        """One step of each of K learners on a course each, their populations played together.
+
+        No call of `evaluate` asks for more than `batch` episodes unless one population alone does: it bounds
+        memory, and does not change the result. The states returned hold NumPy arrays.
+        """
+        together = max(1, batch // self.config.population)
+        learned: list[State] = []
+        for at in range(0, len(states), together):
+            some = slice(at, at + together)
+            asked = [self.ask(key, state) for key, state in zip(keys[some], states[some], strict=True)]
+            outcome = evaluate(
+                np.concatenate([generation.weights for generation in asked]),
+                courses[some],
+                np.repeat(np.arange(len(asked), dtype=np.int32), self.config.population),
+                np.concatenate([generation.seeds for generation in asked]),
+            )
+            returns = np.asarray(outcome.returns, np.float32).reshape(len(asked), -1)
+            for key, state, asking, come in zip(keys[some], states[some], asked, returns, strict=True):
+                learned.append(self.learn(None, key, state, Experience(asking.noise, come))[0])
+        return jax.device_get(learned)

@@ -1,0 +1,1 @@
+"""One file per published system: its outer loop, readable beside the paper."""

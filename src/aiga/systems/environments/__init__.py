@@ -1,0 +1,1 @@
+"""Systems that make the worlds their brains learn in."""
