@@ -1,1 +1,863 @@
-namespace AIGA_ISA {}
+// The walker of Gymnasium's BipedalWalker (Box2D 2.3), many at a time: one SIMD lane is one environment.
+//
+// Box2D keeps five bodies and iterates 180 times over joints and contacts. Here the velocities of a step are
+// found by a few Newton steps over the seven velocities that the joints leave free, which is what those
+// iterations converge to; positions are corrected as Box2D corrects them; a leg that arrives at the ground
+// within a step is stopped there, as Box2D's continuous collision does.
+// The readable specification is src/aiga/worlds/walker/world.py; docs/walker.md explains both.
+#include "simd.h"
+#include "walker.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace aiga::AIGA_ISA {
+namespace {
+
+constexpr float DT = 1.0f / 50.0f, GRAVITY = -10.0f;
+constexpr float CELL = 14.0f / 30.0f;
+constexpr float SLOP = 0.005f, SKIN = 0.02f;  // Box2D: linear slop, and two polygon radii of 0.01
+constexpr float ANGULAR_SLOP = 0.034906585f, ANGULAR_STEP = 0.13962634f;  // 2 and 8 degrees
+constexpr float FRICTION = 0.70710678f;       // sqrt(0.2 * 2.5)
+constexpr float MAX_TORQUE = 80.0f, SPEED_HIP = 4.0f, SPEED_KNEE = 6.0f;
+constexpr float RATED[4] = {SPEED_HIP, SPEED_KNEE, SPEED_HIP, SPEED_KNEE};
+constexpr float REFERENCE[4] = {-0.05f, 0.0f, 0.05f, 0.0f};
+constexpr float LOWER[4] = {-0.8f, -1.6f, -0.8f, -1.6f}, UPPER[4] = {1.1f, -0.1f, 1.1f, -0.1f};
+constexpr int PARENT[4] = {0, 1, 0, 3}, CHILD[4] = {1, 2, 3, 4};
+constexpr int JOINT_ORDER[4] = {3, 2, 0, 1};  // the order in which Box2D's island visits them
+
+constexpr float HALF = 17.0f / 30.0f;  // half the length of a leg part
+constexpr float WIDTH_UPPER = 4.0f / 30.0f, WIDTH_LOWER = 3.2f / 30.0f;  // half widths
+constexpr int HULL_POINTS = 5;
+constexpr float HULL_X[5] = {-1.0f, 0.2f, 34.0f / 30, 34.0f / 30, -1.0f};
+constexpr float HULL_Y[5] = {0.3f, 0.3f, 1.0f / 30, -8.0f / 30, -8.0f / 30};
+constexpr float HULL_CX = -0.0200364f, HULL_CY = -0.00564664f;  // centre of mass from the body's origin
+constexpr float HIP_Y = -8.0f / 30;
+constexpr float MASS_H = 5.42222261f, INERTIA_H = 1.99939506f;
+constexpr float MASS_U = 0.30222222f, INERTIA_U = 0.03413992f;
+constexpr float MASS_L = 0.24177778f, INERTIA_L = 0.02679614f;
+constexpr float MASS = MASS_H + 2 * (MASS_U + MASS_L);
+constexpr float BODY_MASS[5] = {MASS_H, MASS_U, MASS_L, MASS_U, MASS_L};
+constexpr float BODY_INERTIA[5] = {INERTIA_H, INERTIA_U, INERTIA_L, INERTIA_U, INERTIA_L};
+
+constexpr float LIDAR_RANGE = 160.0f / 30.0f;
+// How stiff the solver's rows are: far above the effective masses (about 6 kg, 2 kg m^2), far below what
+// single precision can carry beside the lightest inertia.
+#define AIGA_STRING_(x) #x
+#define AIGA_STRING(x) AIGA_STRING_(x)
+constexpr float TOLERANCE = 2e-4f;  // m/s or rad/s that a row may miss its target by
+constexpr float STIFF_CONTACT = 400.0f, STIFF_JOINT = 150.0f;
+
+struct Body { F x, y, a, vx, vy, w, c, s; };  // c, s: cosine and sine of the angle a
+
+struct State {
+  Body body[5];
+  F flag[2];     // 1 where Gymnasium says that a lower leg touches the ground
+  I touch[2];    // the cells a lower leg touches, one bit each, modulo 16
+  F shaping, time;
+};
+
+struct Terrain {
+  const Ground* g;
+  I heights, tops;  // where the course of each lane begins
+
+  I cell(F x) const { return truncate(max(min(x * (1.0f / CELL), splat(g->cells - 1.0f)), splat(0.0f))); }
+  F height(I cell, int k) const { return gather(g->heights, heights + cell * 2 + k); }  // k 0 left, 1 right
+  F top(I cell) const { return gather(g->tops, tops + cell); }
+};
+
+// A point of contact between one leg part and the ground. On smooth ground a corner of the part touches the
+// ground's line; where the ground has a corner, it touches a face of the part.
+struct Contact {
+  I on;
+  bool upper, corner;  // which part; whose corner: the part's (true) or the ground's (false)
+  F nx, ny;            // from the ground into the part
+  F px, py;            // where, in the world
+  F lx, ly, offset;    // corner: its place in the part, and the line's n.p; else face normal and distance
+  F depth;             // distance of the cores, negative inside
+  I cells;             // the ground's cells that are touched
+};
+
+struct Contacts {
+  static constexpr int MOST = 24;
+  int count = 0;
+  Contact at[MOST];
+};
+
+AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
+  F h = d * d * 0.5f, c = b.c;
+  b.c = c - b.s * d - c * h;
+  b.s = b.s + c * d - b.s * h;
+  b.a += d;
+}
+
+AIGA_INLINE I bit(I cell) { return splati(1) << (cell & 15); }
+
+AIGA_INLINE void add(Contacts& list, const Contact& c) {
+  if (list.count < Contacts::MOST && any(c.on)) list.at[list.count++] = c;
+}
+
+// A corner of a leg part against the ground of its cell, and against the vertical faces beside it.
+void corner_contact(const Terrain& t, const Body& b, bool upper, float lx, float ly, I live, float limit,
+                    Contacts& out) {
+  Contact k;
+  k.upper = upper, k.corner = true, k.lx = splat(lx), k.ly = splat(ly);
+  k.px = b.x + b.c * lx - b.s * ly;
+  k.py = b.y + b.s * lx + b.c * ly;
+  I cell = t.cell(k.px);
+  F left = t.height(cell, 0), right = t.height(cell, 1);
+  F before = t.height(cell, -1), after = t.height(cell, 2);
+  F x0 = tofloat(cell) * CELL, dx = k.px - x0;
+  F slope = (right - left) * (1.0f / CELL);
+  F inverse = 1.0f / sqrt(1.0f + slope * slope);
+  k.nx = -slope * inverse, k.ny = inverse;
+  k.offset = k.nx * x0 + k.ny * left;
+  k.depth = (k.py - left - slope * dx) * inverse;
+  k.cells = bit(cell);
+  I step_left = before != left, step_right = after != right;
+  if (any((step_left | step_right) & live)) {
+    // Inside a raised cell the nearer way out may be through its side.
+    F out_left = -dx, out_right = dx - CELL;
+    I by_left = (k.depth < out_left) & (left > before) & (k.py > before);
+    I by_right = (k.depth < out_right) & (right > after) & (k.py > after) & ~(by_left & (out_left > out_right));
+    by_left &= ~by_right;
+    k.depth = select(by_left, out_left, select(by_right, out_right, k.depth));
+    k.nx = select(by_left, splat(-1.0f), select(by_right, splat(1.0f), k.nx));
+    k.ny = select(by_left | by_right, splat(0.0f), k.ny);
+    k.offset = select(by_left, -x0, select(by_right, x0 + CELL, k.offset));
+    // A higher neighbour's side, facing this corner.
+    Contact wall = k;
+    I near_left = (before > left) & (k.py < before) & (dx <= limit);
+    I near_right = (after > right) & (k.py < after) & (CELL - dx <= limit);
+    wall.on = live & (near_left | near_right);
+    wall.nx = select(near_left, splat(1.0f), splat(-1.0f));
+    wall.ny = splat(0.0f);
+    wall.offset = select(near_left, x0, -(x0 + CELL));
+    wall.depth = select(near_left, dx, CELL - dx);
+    wall.cells = splati(0);
+    add(out, wall);
+  }
+  k.on = live & (k.depth <= limit);
+  add(out, k);
+}
+
+// Corners of the ground against the faces of a leg part.
+void node_contacts(const Terrain& t, const Body& b, bool upper, float half_width, I live, float limit,
+                   Contacts& out) {
+  F reach = abs(b.c) * half_width + abs(b.s) * HALF + limit;
+  F first = (b.x - reach) * (1.0f / CELL);
+  I node = t.cell(b.x - reach) + selecti(first > 0.0f, splati(1), splati(0));
+  for (int k = 0; k < 3; k++, node += 1) {
+    F x = tofloat(node) * CELL;
+    I on = live & (x <= b.x + reach) & (node < t.g->cells);
+    if (!any(on)) break;
+    F l0 = t.height(node, -2), r0 = t.height(node, -1), l1 = t.height(node, 0), r1 = t.height(node, 1);
+    F y = max(r0, l1);
+    on &= (r0 != l1) | ((r0 - l0) > (r1 - l1) + 1e-4f);  // only where the ground is convex
+    F dx = x - b.x, dy = y - b.y;
+    F u = b.c * dx + b.s * dy, v = b.c * dy - b.s * dx;
+    F across = abs(u) - half_width, along = abs(v) - HALF;
+    Contact c;
+    c.depth = max(across, along);
+    c.on = on & (c.depth <= limit) & (min(across, along) <= 0.0f);
+    if (!any(c.on)) continue;
+    I side = across > along;
+    F sign = select(side, select(u > 0.0f, splat(1.0f), splat(-1.0f)), select(v > 0.0f, splat(1.0f), splat(-1.0f)));
+    c.upper = upper, c.corner = false;
+    c.lx = only(side, sign), c.ly = only(~side, sign);
+    c.offset = select(side, splat(half_width), splat(HALF));
+    c.nx = -(b.c * c.lx - b.s * c.ly), c.ny = -(b.s * c.lx + b.c * c.ly);
+    c.px = x, c.py = y;
+    c.cells = bit(node) | bit(node - 1);
+    add(out, c);
+  }
+}
+
+// All contacts of one leg part with cores closer than `limit`.
+void part_contacts(const Terrain& t, const Body& b, bool upper, I live, float limit, Contacts& out) {
+  const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
+  I near = live & (b.y - HALF * abs(b.c) - half_width * abs(b.s) - limit < t.top(t.cell(b.x)));
+  if (!any(near)) return;
+  corner_contact(t, b, upper, -half_width, -HALF, near, limit, out);
+  corner_contact(t, b, upper, half_width, -HALF, near, limit, out);
+  I lying = near & (b.y + HALF * b.c - half_width * abs(b.s) - limit < t.top(t.cell(b.x)));
+  if (any(lying)) {
+    corner_contact(t, b, upper, -half_width, HALF, lying, limit, out);
+    corner_contact(t, b, upper, half_width, HALF, lying, limit, out);
+  }
+  node_contacts(t, b, upper, half_width, near, limit, out);
+}
+
+// Whether the hull's core is closer to the ground than `limit`.
+I hull_touches(const Terrain& t, const Body& b, float limit) {
+  I cell = t.cell(b.x);
+  I near = b.y - 1.2f < t.top(cell);
+  if (!any(near)) return near;
+  F ox = b.x - (b.c * HULL_CX - b.s * HULL_CY), oy = b.y - (b.s * HULL_CX + b.c * HULL_CY);
+  I touches = splati(0);
+  for (int k = 0; k < HULL_POINTS; k++) {
+    F x = ox + b.c * HULL_X[k] - b.s * HULL_Y[k], y = oy + b.s * HULL_X[k] + b.c * HULL_Y[k];
+    I at = t.cell(x);
+    F left = t.height(at, 0), slope = (t.height(at, 1) - left) * (1.0f / CELL);
+    F depth = y - left - slope * (x - tofloat(at) * CELL);
+    touches |= depth <= limit * sqrt(1.0f + slope * slope);
+  }
+  I node = t.cell(ox - 1.2f) + 1;
+  for (int k = 0; k < 5; k++, node += 1) {
+    F dx = tofloat(node) * CELL - ox, dy = max(t.height(node, -1), t.height(node, 0)) - oy;
+    F u = b.c * dx + b.s * dy, v = b.c * dy - b.s * dx, outside = splat(-1e9f);
+    for (int j = 0; j < HULL_POINTS; j++) {
+      const int n = (j + 1) % HULL_POINTS;
+      const float ex = HULL_X[n] - HULL_X[j], ey = HULL_Y[n] - HULL_Y[j], length = std::sqrt(ex * ex + ey * ey);
+      outside = max(outside, ((v - HULL_Y[j]) * ex - (u - HULL_X[j]) * ey) * (1.0f / length));
+    }
+    touches |= outside <= limit;
+  }
+  return touches & near;
+}
+
+// One row of the velocity solver: an impulse in [low, high] that wants its speed to reach a target.
+// side: 0 while the impulse reacts to the speed, -1 or 1 while it is held at its low or high bound.
+struct Row {
+  F impulse, side;
+};
+
+// One Newton step's view of a row whose speed is `error` short of its target: the impulse at that speed, and
+// whether it reacts (an active set with multipliers: a reacting row that leaves its bounds is held there, a
+// held row whose speed passes its target reacts again). The first step takes every row to react.
+AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, bool first, I& reacts, I& restless) {
+  if (first) {
+    r.impulse = r.side = splat(0.0f);
+    reacts = splati(-1);
+  } else {
+    I free = r.side == 0.0f;
+    F impulse = select(free, r.impulse + stiff * error, r.impulse);
+    I up = free & (impulse > high + 1e-5f), down = free & (impulse < low - 1e-5f);
+    I again = (((r.side > 0.0f) & (error < -1e-5f)) | ((r.side < 0.0f) & (error > 1e-5f))) & (high > low);
+    restless |= up | down | again;
+    r.side = select(up, splat(1.0f), select(down, splat(-1.0f), only(~again, r.side)));
+    r.impulse = select(r.side > 0.0f, high, select(r.side < 0.0f, low, impulse));
+    reacts = r.side == 0.0f;
+  }
+  restless |= reacts & (abs(error) > TOLERANCE);
+  return r.impulse + only(reacts, stiff * error);
+}
+
+// The symmetric matrix of the seven free velocities, arrow-shaped: hip point x, y and hull spin h in the
+// middle, and upper and lower spin u, l of each leg, which meet the other leg only through the middle.
+struct Arrow {
+  F xx, xy, yy, xh, yh, hh;
+  F xu[2], yu[2], hu[2], uu[2], xl[2], yl[2], ul[2], ll[2];
+};
+struct Vector { F x, y, h, u[2], l[2]; };
+
+AIGA_INLINE Vector times(const Arrow& m, const Vector& v) {
+  Vector r;
+  r.x = m.xx * v.x + m.xy * v.y + m.xh * v.h;
+  r.y = m.xy * v.x + m.yy * v.y + m.yh * v.h;
+  r.h = m.xh * v.x + m.yh * v.y + m.hh * v.h;
+  for (int i = 0; i < 2; i++) {
+    r.x += m.xu[i] * v.u[i] + m.xl[i] * v.l[i];
+    r.y += m.yu[i] * v.u[i] + m.yl[i] * v.l[i];
+    r.h += m.hu[i] * v.u[i];
+    r.u[i] = m.xu[i] * v.x + m.yu[i] * v.y + m.hu[i] * v.h + m.uu[i] * v.u[i] + m.ul[i] * v.l[i];
+    r.l[i] = m.xl[i] * v.x + m.yl[i] * v.y + m.ul[i] * v.u[i] + m.ll[i] * v.l[i];
+  }
+  return r;
+}
+
+// m^-1 r, by eliminating the lower legs, the upper legs, then hull spin and hip point.
+AIGA_INLINE Vector solve(Arrow m, Vector r) {
+  F il[2], iu[2];
+  for (int i = 0; i < 2; i++) {
+    il[i] = 1.0f / m.ll[i];
+    F fu = m.ul[i] * il[i], fx = m.xl[i] * il[i], fy = m.yl[i] * il[i];
+    m.uu[i] -= fu * m.ul[i], m.xu[i] -= fx * m.ul[i], m.yu[i] -= fy * m.ul[i];
+    m.xx -= fx * m.xl[i], m.xy -= fx * m.yl[i], m.yy -= fy * m.yl[i];
+    r.u[i] -= fu * r.l[i], r.x -= fx * r.l[i], r.y -= fy * r.l[i];
+    iu[i] = 1.0f / m.uu[i];
+    fx = m.xu[i] * iu[i], fy = m.yu[i] * iu[i];
+    F fh = m.hu[i] * iu[i];
+    m.xx -= fx * m.xu[i], m.xy -= fx * m.yu[i], m.yy -= fy * m.yu[i];
+    m.xh -= fx * m.hu[i], m.yh -= fy * m.hu[i], m.hh -= fh * m.hu[i];
+    r.x -= fx * r.u[i], r.y -= fy * r.u[i], r.h -= fh * r.u[i];
+  }
+  F ih = 1.0f / m.hh, fx = m.xh * ih, fy = m.yh * ih;
+  m.xx -= fx * m.xh, m.xy -= fx * m.yh, m.yy -= fy * m.yh;
+  r.x -= fx * r.h, r.y -= fy * r.h;
+  F ix = 1.0f / m.xx, f = m.xy * ix;
+  r.y = (r.y - f * r.x) / (m.yy - f * m.xy);
+  r.x = (r.x - m.xy * r.y) * ix;
+  r.h = (r.h - m.xh * r.x - m.yh * r.y) * ih;
+  for (int i = 0; i < 2; i++) {
+    r.u[i] = (r.u[i] - m.xu[i] * r.x - m.yu[i] * r.y - m.hu[i] * r.h) * iu[i];
+    r.l[i] = (r.l[i] - m.xl[i] * r.x - m.yl[i] * r.y - m.ul[i] * r.u[i]) * il[i];
+  }
+  return r;
+}
+
+// How a contact's normal and tangent speeds follow from the free velocities.
+struct Lever { F nu, nl, tu, tl; };
+
+// Velocities after joints, motors, limits and contacts. On entry the bodies carry their own velocities, which
+// need not agree at the joints; on return they do.
+void solve_velocities(State& s, const F action[4], const Contacts contacts[2], int most) {
+  Body* b = s.body;
+  // From the hip point: to the hull's centre of mass, and half-way down each leg part.
+  const float hx = HULL_CX, hy = HULL_CY - HIP_Y;
+  F rx = b[0].c * hx - b[0].s * hy, ry = b[0].s * hx + b[0].c * hy;
+  F ux[2], uy[2], lx[2], ly[2];
+  Arrow mass;
+  Vector momentum, q;
+  mass.xx = mass.yy = splat(MASS), mass.xy = splat(0.0f);
+  mass.xh = -MASS_H * ry, mass.yh = MASS_H * rx, mass.hh = splat(INERTIA_H + MASS_H * (hx * hx + hy * hy));
+  F vy[5];
+  for (int k = 0; k < 5; k++) vy[k] = b[k].vy + GRAVITY * DT;
+  momentum.x = MASS_H * b[0].vx, momentum.y = MASS_H * vy[0];
+  momentum.h = INERTIA_H * b[0].w + MASS_H * (rx * vy[0] - ry * b[0].vx);
+  for (int i = 0; i < 2; i++) {
+    const Body &u = b[1 + 2 * i], &l = b[2 + 2 * i];
+    F vu = vy[1 + 2 * i], vl = vy[2 + 2 * i];
+    ux[i] = HALF * u.s, uy[i] = -HALF * u.c, lx[i] = HALF * l.s, ly[i] = -HALF * l.c;
+    mass.xu[i] = -(MASS_U + 2 * MASS_L) * uy[i], mass.yu[i] = (MASS_U + 2 * MASS_L) * ux[i];
+    mass.xl[i] = -MASS_L * ly[i], mass.yl[i] = MASS_L * lx[i];
+    mass.hu[i] = splat(0.0f);
+    mass.uu[i] = splat(INERTIA_U + (MASS_U + 4 * MASS_L) * HALF * HALF);
+    mass.ll[i] = splat(INERTIA_L + MASS_L * HALF * HALF);
+    mass.ul[i] = 2 * MASS_L * (ux[i] * lx[i] + uy[i] * ly[i]);
+    momentum.x += MASS_U * u.vx + MASS_L * l.vx;
+    momentum.y += MASS_U * vu + MASS_L * vl;
+    momentum.u[i] = INERTIA_U * u.w + MASS_U * (ux[i] * vu - uy[i] * u.vx) +
+                    2 * MASS_L * (ux[i] * vl - uy[i] * l.vx);
+    momentum.l[i] = INERTIA_L * l.w + MASS_L * (lx[i] * vl - ly[i] * l.vx);
+    q.u[i] = u.w, q.l[i] = l.w;
+  }
+  q.x = b[0].vx + ry * b[0].w, q.y = vy[0] - rx * b[0].w, q.h = b[0].w;
+
+  Lever lever[2][Contacts::MOST];
+  Row normal[2][Contacts::MOST], tangent[2][Contacts::MOST], motor[4], limit[4];
+  for (int i = 0; i < 2; i++) {
+    for (int k = 0; k < contacts[i].count; k++) {
+      const Contact& c = contacts[i].at[k];
+      const Body& part = b[(c.upper ? 1 : 2) + 2 * i];
+      F x = c.px - part.x, y = c.py - part.y;
+      F ax = (c.upper ? x : F{}) + (c.upper ? ux[i] : 2 * ux[i]), ay = (c.upper ? y : F{}) + (c.upper ? uy[i] : 2 * uy[i]);
+      Lever& g = lever[i][k];
+      g.nu = ax * c.ny - ay * c.nx, g.tu = -ax * c.nx - ay * c.ny;
+      F bx = lx[i] + x, by = ly[i] + y;
+      g.nl = c.upper ? splat(0.0f) : bx * c.ny - by * c.nx;
+      g.tl = c.upper ? splat(0.0f) : -bx * c.nx - by * c.ny;
+    }
+  }
+  F torque[4], rated[4], floor[4], ceiling[4];
+  I stopped[4];
+  for (int j = 0; j < 4; j++) {
+    F angle = b[CHILD[j]].a - b[PARENT[j]].a - REFERENCE[j];
+    I low = angle <= LOWER[j], high = (angle >= UPPER[j]) & ~low;
+    stopped[j] = low | high;
+    floor[j] = only(high, splat(-1e9f)), ceiling[j] = only(low, splat(1e9f));
+    torque[j] = min(abs(action[j]), splat(1.0f)) * (MAX_TORQUE * DT);
+    rated[j] = select(action[j] < 0.0f, splat(-RATED[j]), splat(RATED[j]));
+  }
+
+  I busy = splati(-1);
+  for (int step = 0; step < most; step++) {
+    const bool first = step == 0;
+    I restless = splati(0), reacts;
+    Arrow m = mass;
+    Vector g = times(mass, q);
+    g.x = momentum.x - g.x, g.y = momentum.y - g.y, g.h = momentum.h - g.h;
+    for (int i = 0; i < 2; i++) g.u[i] = momentum.u[i] - g.u[i], g.l[i] = momentum.l[i] - g.l[i];
+    for (int j = 0; j < 4; j++) {
+      const int i = j / 2;
+      F speed = j % 2 ? q.l[i] - q.u[i] : q.u[i] - q.h;
+      F impulse = respond(motor[j], rated[j] - speed, -torque[j], torque[j], STIFF_JOINT, first, reacts, restless);
+      F stiff = only(reacts, splat(STIFF_JOINT));
+      if (any(stopped[j])) {
+        I stop_restless = splati(0);
+        F stop = respond(limit[j], -speed, floor[j], ceiling[j], STIFF_JOINT, first, reacts, stop_restless);
+        impulse += only(stopped[j], stop);
+        stiff += only(reacts & stopped[j], splat(STIFF_JOINT));
+        restless |= stop_restless & stopped[j];
+      }
+      if (j % 2) {
+        g.l[i] += impulse, g.u[i] -= impulse;
+        m.ll[i] += stiff, m.uu[i] += stiff, m.ul[i] -= stiff;
+      } else {
+        g.u[i] += impulse, g.h -= impulse;
+        m.uu[i] += stiff, m.hh += stiff, m.hu[i] -= stiff;
+      }
+    }
+    for (int i = 0; i < 2; i++) {
+      for (int k = 0; k < contacts[i].count; k++) {
+        const Contact& c = contacts[i].at[k];
+        const Lever& e = lever[i][k];
+        F un = c.nx * q.x + c.ny * q.y + e.nu * q.u[i] + e.nl * q.l[i];
+        F ut = c.ny * q.x - c.nx * q.y + e.tu * q.u[i] + e.tl * q.l[i];
+        I rn, rt, contact_restless = splati(0);
+        F pn = respond(normal[i][k], -un, splat(0.0f), splat(1e9f), STIFF_CONTACT, first, rn, contact_restless);
+        F bound = FRICTION * max(normal[i][k].impulse, splat(0.0f));
+        F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, first, rt, contact_restless);
+        restless |= contact_restless & c.on;
+        pn = only(c.on, pn), pt = only(c.on, pt);
+        g.x += c.nx * pn + c.ny * pt, g.y += c.ny * pn - c.nx * pt;
+        g.u[i] += e.nu * pn + e.tu * pt, g.l[i] += e.nl * pn + e.tl * pt;
+        F sn = only(rn & c.on, splat(STIFF_CONTACT)), st = only(rt & c.on, splat(STIFF_CONTACT));
+        F nx = sn * c.nx, ny = sn * c.ny, tx = st * c.ny, ty = -st * c.nx;
+        m.xx += nx * c.nx + tx * c.ny, m.xy += nx * c.ny - tx * c.nx, m.yy += ny * c.ny - ty * c.nx;
+        m.xu[i] += nx * e.nu + tx * e.tu, m.yu[i] += ny * e.nu + ty * e.tu;
+        m.uu[i] += sn * e.nu * e.nu + st * e.tu * e.tu;
+        if (!c.upper) {
+          m.xl[i] += nx * e.nl + tx * e.tl, m.yl[i] += ny * e.nl + ty * e.tl;
+          m.ul[i] += sn * e.nu * e.nl + st * e.tu * e.tl;
+          m.ll[i] += sn * e.nl * e.nl + st * e.tl * e.tl;
+        }
+      }
+    }
+    if (!first) {
+      busy &= restless;
+      if (!any(busy)) break;
+    }
+    Vector d = solve(m, g);
+    q.x += only(busy, d.x), q.y += only(busy, d.y), q.h += only(busy, d.h);
+    for (int i = 0; i < 2; i++) q.u[i] += only(busy, d.u[i]), q.l[i] += only(busy, d.l[i]);
+  }
+
+  b[0].w = q.h, b[0].vx = q.x - ry * q.h, b[0].vy = q.y + rx * q.h;
+  for (int i = 0; i < 2; i++) {
+    Body &u = b[1 + 2 * i], &l = b[2 + 2 * i];
+    u.w = q.u[i], l.w = q.l[i];
+    u.vx = q.x - uy[i] * u.w, u.vy = q.y + ux[i] * u.w;
+    l.vx = q.x - 2 * uy[i] * u.w - ly[i] * l.w, l.vy = q.y + 2 * ux[i] * u.w + lx[i] * l.w;
+  }
+}
+
+// How far a contact is from its rest, and the direction that parts the leg from the ground.
+AIGA_INLINE F separation(const Contact& c, const Body& part, F& nx, F& ny, F& px, F& py) {
+  if (c.corner) {
+    nx = c.nx, ny = c.ny;
+    px = part.x + part.c * c.lx - part.s * c.ly, py = part.y + part.s * c.lx + part.c * c.ly;
+    return nx * px + ny * py - c.offset - SKIN;
+  }
+  nx = -(part.c * c.lx - part.s * c.ly), ny = -(part.s * c.lx + part.c * c.ly);
+  px = c.px, py = c.py;
+  return -(nx * (px - part.x) + ny * (py - part.y)) - c.offset - SKIN;
+}
+
+// Moves one part out of the ground as if it were free.
+AIGA_INLINE F push_out(const Contact& c, Body& part, float inverse_mass, float inverse_inertia, float rate, I on) {
+  F nx, ny, px, py;
+  F gap = separation(c, part, nx, ny, px, py);
+  F lever = (px - part.x) * ny - (py - part.y) * nx;
+  F move = only(on & c.on, clamp(-rate * (gap + SLOP), splat(0.0f), splat(0.2f)));
+  F impulse = move / (inverse_mass + inverse_inertia * lever * lever);
+  part.x += inverse_mass * impulse * nx, part.y += inverse_mass * impulse * ny;
+  rotate(part, inverse_inertia * impulse * lever);
+  return select(c.on, gap, splat(0.0f));
+}
+
+// Box2D's position solver: one pass over contacts, then over joints, until all are within their slop.
+void solve_positions(State& s, const Contacts contacts[2], const I stopped[4][2], int most) {
+  Body* b = s.body;
+  I busy = splati(-1);
+  for (int pass = 0; pass < most && any(busy); pass++) {
+    F deepest = splat(0.0f), worst = splat(0.0f), turned = splat(0.0f);
+    for (int i = 1; i >= 0; i--) {
+      for (int k = 0; k < contacts[i].count; k++) {
+        const Contact& c = contacts[i].at[k];
+        const int p = (c.upper ? 1 : 2) + 2 * i;
+        deepest = min(deepest, push_out(c, b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+      }
+    }
+    for (int j : JOINT_ORDER) {
+      Body &p = b[PARENT[j]], &q = b[CHILD[j]];
+      const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
+      const float ip = 1 / BODY_INERTIA[PARENT[j]], iq = 1 / BODY_INERTIA[CHILD[j]];
+      if (any((stopped[j][0] | stopped[j][1]) & busy)) {
+        F angle = q.a - p.a - REFERENCE[j];
+        F low = only(stopped[j][0], angle - LOWER[j]), high = only(stopped[j][1], angle - UPPER[j]);
+        turned = max(turned, max(-low, high));
+        F turn = clamp(low + ANGULAR_SLOP, splat(-ANGULAR_STEP), splat(0.0f)) +
+                 clamp(high - ANGULAR_SLOP, splat(0.0f), splat(ANGULAR_STEP));
+        F impulse = only(busy, turn) * (-1.0f / (ip + iq));
+        rotate(p, -ip * impulse);
+        rotate(q, iq * impulse);
+      }
+      const float ax = j % 2 ? 0.0f : -HULL_CX, ay = j % 2 ? -HALF : HIP_Y - HULL_CY;
+      F px = p.c * ax - p.s * ay, py = p.s * ax + p.c * ay;
+      F qx = -q.s * HALF, qy = q.c * HALF;
+      F cx = q.x + qx - p.x - px, cy = q.y + qy - p.y - py;
+      worst = max(worst, cx * cx + cy * cy);
+      F k11 = mp + mq + ip * py * py + iq * qy * qy, k22 = mp + mq + ip * px * px + iq * qx * qx;
+      F k12 = -ip * px * py - iq * qx * qy;
+      F scale = only(busy, -1.0f / (k11 * k22 - k12 * k12));
+      F fx = scale * (k22 * cx - k12 * cy), fy = scale * (k11 * cy - k12 * cx);
+      p.x -= mp * fx, p.y -= mp * fy, q.x += mq * fx, q.y += mq * fy;
+      rotate(p, -ip * (px * fy - py * fx));
+      rotate(q, iq * (qx * fy - qy * fx));
+    }
+    busy &= (deepest < -3 * SLOP) | (worst > SLOP * SLOP) | (turned > ANGULAR_SLOP);
+  }
+}
+
+// Box2D's continuous collision for one leg part: where its core came closer to the ground than the slop, the
+// part alone goes back to that instant, meets the ground as a free body, and spends the rest of the step.
+I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I& touched) {
+  const float inverse_mass = upper ? 1 / MASS_U : 1 / MASS_L, inverse_inertia = upper ? 1 / INERTIA_U : 1 / INERTIA_L;
+  I arrived = splati(0);
+  F left = splat(1.0f);  // share of the step not yet spent
+  Body from = before;
+  for (int round = 0; round < 3; round++) {
+    Contacts now;
+    part_contacts(t, part, upper, live, SLOP, now);
+    F when = splat(2.0f);
+    for (int k = 0; k < now.count; k++) {
+      const Contact& c = now.at[k];
+      // The same point of the part at the start of the motion: how far it came along the normal.
+      F x = c.px - part.x, y = c.py - part.y;
+      F u = part.c * x + part.s * y, v = part.c * y - part.s * x;
+      F ox = from.x + from.c * u - from.s * v, oy = from.y + from.s * u + from.c * v;
+      F moved = c.nx * (c.px - ox) + c.ny * (c.py - oy);
+      F start = c.depth - moved;
+      I meets = c.on & (c.depth < SLOP) & (start > 0.0f) & (start < 1.0f);
+      F share = clamp((start - SLOP) / max(-moved, splat(1e-6f)), splat(0.0f), splat(1.0f));
+      when = select(meets, min(when, share), when);
+    }
+    I on = live & (when <= 1.0f);
+    if (!any(on)) break;
+    arrived |= on;
+    F share = only(on, when);
+    Body hit = part;
+    hit.x = from.x + share * (part.x - from.x), hit.y = from.y + share * (part.y - from.y);
+    F turn = share * (part.a - from.a);
+    hit.a = from.a + turn;
+    sincos(hit.a, hit.s, hit.c);
+    Contacts meets;
+    part_contacts(t, hit, upper, on, SKIN, meets);
+    for (int k = 0; k < meets.count; k++) touched |= meets.at[k].cells & meets.at[k].on;
+    for (int pass = 0; pass < 4; pass++)
+      for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
+    F pn[Contacts::MOST], pt[Contacts::MOST];
+    for (int k = 0; k < meets.count; k++) pn[k] = pt[k] = splat(0.0f);
+    for (int sweep = 0; sweep < 8; sweep++) {
+      for (int k = 0; k < meets.count; k++) {
+        const Contact& c = meets.at[k];
+        F x = c.px - hit.x, y = c.py - hit.y;
+        F ln = x * c.ny - y * c.nx, lt = -x * c.nx - y * c.ny;
+        F ut = c.ny * hit.vx - c.nx * hit.vy + lt * hit.w;
+        F bound = FRICTION * pn[k];
+        F p = clamp(pt[k] - ut / (inverse_mass + inverse_inertia * lt * lt), -bound, bound);
+        F d = only(c.on, p - pt[k]);
+        pt[k] += d;
+        hit.vx += inverse_mass * d * c.ny, hit.vy -= inverse_mass * d * c.nx, hit.w += inverse_inertia * d * lt;
+        F un = c.nx * hit.vx + c.ny * hit.vy + ln * hit.w;
+        p = max(pn[k] - un / (inverse_mass + inverse_inertia * ln * ln), splat(0.0f));
+        d = only(c.on, p - pn[k]);
+        pn[k] += d;
+        hit.vx += inverse_mass * d * c.nx, hit.vy += inverse_mass * d * c.ny, hit.w += inverse_inertia * d * ln;
+      }
+    }
+    left = left * (1.0f - share);
+    from.x = select(on, hit.x, from.x), from.y = select(on, hit.y, from.y), from.a = select(on, hit.a, from.a);
+    from.c = select(on, hit.c, from.c), from.s = select(on, hit.s, from.s);
+    F dt = left * DT;
+    hit.x += hit.vx * dt, hit.y += hit.vy * dt, hit.a += hit.w * dt;
+    sincos(hit.a, hit.s, hit.c);
+    part.x = select(on, hit.x, part.x), part.y = select(on, hit.y, part.y), part.a = select(on, hit.a, part.a);
+    part.c = select(on, hit.c, part.c), part.s = select(on, hit.s, part.s);
+    part.vx = select(on, hit.vx, part.vx), part.vy = select(on, hit.vy, part.vy), part.w = select(on, hit.w, part.w);
+  }
+  return arrived;
+}
+
+// Gymnasium sets a leg's flag when an edge is met and clears it when any edge is left, even if another still
+// touches; without the emulation the flag says whether any edge touches.
+AIGA_INLINE void update_flag(F& flag, I& touch, I now, bool emulate) {
+  I met = (now & ~touch) != 0, lost = (touch & ~now) != 0;
+  F quirk = select(lost, splat(0.0f), select(met, splat(1.0f), flag));
+  flag = emulate ? quirk : only(now != 0, splat(1.0f));
+  touch = now;
+}
+
+struct Seen { F reward; I terminated, finished; };
+
+// One step of 1/50 s. Bodies' cosines and sines are those of their angles on entry and on return.
+Seen advance(State& s, const F action[4], const Terrain& t, const Quality& quality) {
+  Body* b = s.body;
+  Body before[5];
+  Contacts contacts[2];
+  const I everyone = splati(-1);
+  I fallen = hull_touches(t, b[0], SKIN);
+  for (int i = 0; i < 2; i++) {
+    part_contacts(t, b[2 + 2 * i], false, everyone, SKIN, contacts[i]);
+    I touched = splati(0);
+    for (int k = 0; k < contacts[i].count; k++) touched |= contacts[i].at[k].cells & contacts[i].at[k].on;
+    update_flag(s.flag[i], s.touch[i], touched, quality.bug_flags);
+    part_contacts(t, b[1 + 2 * i], true, everyone, SKIN, contacts[i]);
+  }
+  I stopped[4][2];
+  for (int j = 0; j < 4; j++) {
+    F angle = b[CHILD[j]].a - b[PARENT[j]].a - REFERENCE[j];
+    stopped[j][0] = angle <= LOWER[j], stopped[j][1] = (angle >= UPPER[j]) & ~stopped[j][0];
+  }
+  solve_velocities(s, action, contacts, quality.newton);
+  for (int k = 0; k < 5; k++) {
+    before[k] = b[k];
+    b[k].w = clamp(b[k].w, splat(-1.5707963f / DT), splat(1.5707963f / DT));
+    b[k].x += b[k].vx * DT, b[k].y += b[k].vy * DT, b[k].a += b[k].w * DT;
+    sincos(b[k].a, b[k].s, b[k].c);
+  }
+  solve_positions(s, contacts, stopped, quality.position);
+  for (int i = 0; i < 2; i++) {
+    I touched = s.touch[i], ignored = splati(0);
+    I arrived = arrive(t, b[2 + 2 * i], before[2 + 2 * i], false, everyone, touched);
+    if (any(arrived)) {
+      F flag = s.flag[i];
+      I touch = s.touch[i];
+      update_flag(flag, touch, touched, quality.bug_flags);
+      s.flag[i] = select(arrived, flag, s.flag[i]), s.touch[i] = selecti(arrived, touch, s.touch[i]);
+    }
+    arrive(t, b[1 + 2 * i], before[1 + 2 * i], true, everyone, ignored);
+  }
+  fallen |= hull_touches(t, b[0], SLOP);
+
+  F x = b[0].x - (b[0].c * HULL_CX - b[0].s * HULL_CY);
+  F shaping = x * (130.0f / 30.0f) - 5.0f * abs(b[0].a);
+  Seen seen;
+  seen.reward = shaping - s.shaping;
+  s.shaping = shaping;
+  s.time += 1.0f;
+  for (int j = 0; j < 4; j++) seen.reward -= 0.00035f * MAX_TORQUE * min(abs(action[j]), splat(1.0f));
+  fallen |= x < 0.0f;
+  I lost = ~(b[0].x == b[0].x);  // not a number: the episode ends, and its return says so
+  seen.reward = select(fallen & ~lost, splat(-100.0f), seen.reward);
+  seen.finished = (x > (t.g->cells - 9) * CELL) & ~fallen;
+  seen.terminated = fallen | seen.finished | lost;
+  return seen;
+}
+
+// Ten rays from the hull's origin, 0 to 1.35 rad from straight down towards the right: where along its range
+// each meets the ground first.
+void lidar(F x, F y, const Terrain& t, F fraction[10]) {
+  static const struct Rays {
+    float cot[10], inverse_reach[10];
+    int cells[10];
+    Rays() {
+      for (int k = 1; k < 10; k++) {
+        const double angle = 1.5 * k / 10.0;
+        cot[k] = float(std::cos(angle) / std::sin(angle));
+        inverse_reach[k] = float(1.0 / (std::sin(angle) * LIDAR_RANGE));
+        cells[k] = int(std::sin(angle) * LIDAR_RANGE / CELL) + 2;
+      }
+    }
+  } rays;
+  I cell = t.cell(x);
+  F x0 = tofloat(cell) * CELL - x;
+  F left[LIDAR_REACH], right[LIDAR_REACH];
+  for (int j = 0; j < LIDAR_REACH; j++) left[j] = t.height(cell + j, 0) - y, right[j] = t.height(cell + j, 1) - y;
+  F here = left[0] - (right[0] - left[0]) * x0 * (1.0f / CELL);
+  fraction[0] = clamp(-here * (1.0f / LIDAR_RANGE), splat(0.0f), splat(1.0f));
+  for (int k = 1; k < 10; k++) {
+    // e: how far the ground stands above the ray, at the left and the right end of a cell. After the hit the
+    // numbers of its cell are kept.
+    F hit_l = splat(-1.0f), hit_r = splat(0.0f), hit_x = splat(1e9f);
+    I open = splati(-1);
+    F drop = splat(rays.cot[k]);
+    for (int j = 0; j < rays.cells[k]; j++) {
+      F xl = x0 + j * CELL;
+      F el = left[j] + xl * drop, er = right[j] + (xl + CELL) * drop;
+      I hit = open & (j ? (max(el, er) >= 0.0f) : (er >= 0.0f));
+      hit_l = select(hit, el, hit_l), hit_r = select(hit, er, hit_r), hit_x = select(hit, xl, hit_x);
+      open &= ~hit;
+    }
+    F inside = hit_l / min(hit_l - hit_r, splat(-1e-9f));
+    F at = hit_x + only(hit_l < 0.0f, inside * CELL);
+    fraction[k] = clamp(at * rays.inverse_reach[k], splat(0.0f), splat(1.0f));
+  }
+}
+
+void observe(const State& s, const Terrain& t, F o[OBSERVATION]) {
+  const Body* b = s.body;
+  o[0] = b[0].a, o[1] = b[0].w * (2.0f * DT), o[2] = b[0].vx * 0.12f, o[3] = b[0].vy * 0.08f;
+  for (int i = 0; i < 2; i++) {
+    const Body &u = b[1 + 2 * i], &l = b[2 + 2 * i];
+    F* leg = o + 4 + 5 * i;
+    leg[0] = u.a - b[0].a - REFERENCE[2 * i], leg[1] = (u.w - b[0].w) * (1 / SPEED_HIP);
+    leg[2] = l.a - u.a + 1.0f, leg[3] = (l.w - u.w) * (1 / SPEED_KNEE);
+    leg[4] = s.flag[i];
+  }
+  lidar(b[0].x - (b[0].c * HULL_CX - b[0].s * HULL_CY), b[0].y - (b[0].s * HULL_CX + b[0].c * HULL_CY), t, o + 14);
+}
+
+AIGA_INLINE void with_angles(State& s) {
+  for (Body& b : s.body) sincos(b.a, b.s, b.c);
+}
+
+// State between lanes and rows of memory; `rows` are pointers to STATE numbers, one a lane.
+void load_lane(State& s, int lane, const float* row) {
+  for (int k = 0; k < BODIES; k++) {
+    Body& b = s.body[k];
+    F* fields[BODY] = {&b.x, &b.y, &b.a, &b.vx, &b.vy, &b.w};
+    for (int f = 0; f < BODY; f++) (*fields[f])[lane] = row[k * BODY + f];
+  }
+  for (int i = 0; i < 2; i++) {
+    s.flag[i][lane] = row[FLAGS + i];
+    s.touch[i][lane] = int32_t(row[TOUCH + i]);
+  }
+  s.shaping[lane] = row[SHAPING], s.time[lane] = row[TIME];
+}
+
+void store_lane(const State& s, int lane, float* row) {
+  for (int k = 0; k < BODIES; k++) {
+    const Body& b = s.body[k];
+    const F fields[BODY] = {b.x, b.y, b.a, b.vx, b.vy, b.w};
+    for (int f = 0; f < BODY; f++) row[k * BODY + f] = fields[f][lane];
+  }
+  for (int i = 0; i < 2; i++) {
+    row[FLAGS + i] = s.flag[i][lane];
+    row[TOUCH + i] = float(s.touch[i][lane]);
+  }
+  row[SHAPING] = s.shaping[lane], row[TIME] = s.time[lane];
+}
+
+// A network per lane. Weights lie as [block of outputs][input, then bias][output in block][lane], so that a
+// layer reads them once, from first to last.
+struct Brains {
+  static constexpr int BLOCK = 4;
+  const Network& network;
+  std::vector<float> weights, buffer;
+  int widest = 0;
+
+  explicit Brains(const Network& n) : network(n) {
+    int64_t rows = 0;
+    for (int k = 0; k < n.layers; k++) {
+      rows += int64_t(n.sizes[k] + 1) * blocks(n.sizes[k + 1]) * BLOCK;
+      widest = std::max({widest, int(n.sizes[k]), blocks(n.sizes[k + 1]) * BLOCK});
+    }
+    weights.assign(rows * W, 0.0f);
+    buffer.assign(2 * widest * W, 0.0f);
+  }
+
+  static int blocks(int outputs) { return (outputs + BLOCK - 1) / BLOCK; }
+
+  // Flat weights: per layer the matrix [in][out], then the bias [out].
+  void load_lane(int lane, const float* flat) {
+    float* to = weights.data() + lane;
+    for (int k = 0; k < network.layers; k++) {
+      const int in = network.sizes[k], out = network.sizes[k + 1];
+      for (int block = 0; block < blocks(out); block++)
+        for (int row = 0; row <= in; row++)
+          for (int o = 0; o < BLOCK; o++, to += W) {
+            const int column = block * BLOCK + o;
+            *to = column < out ? flat[row * out + column] : 0.0f;
+          }
+      flat += int64_t(in + 1) * out;
+    }
+  }
+
+  void act(const F observation[OBSERVATION], F action[ACTION]) {
+    float *from = buffer.data(), *to = buffer.data() + widest * W;
+    for (int k = 0; k < OBSERVATION; k++) store(from + k * W, observation[k]);
+    const float* w = weights.data();
+    for (int k = 0; k < network.layers; k++) {
+      const int in = network.sizes[k], out = network.sizes[k + 1];
+      for (int block = 0; block < blocks(out); block++) {
+        F sum[BLOCK] = {};
+        for (int row = 0; row < in; row++, w += BLOCK * W) {
+          F x = load(from + row * W);
+          for (int o = 0; o < BLOCK; o++) sum[o] += x * load(w + o * W);
+        }
+        for (int o = 0; o < BLOCK; o++) {
+          F y = sum[o] + load(w + o * W);
+          if (network.activations[k] == 1) y = tanh(y);
+          if (network.activations[k] == 2) y = max(y, splat(0.0f));
+          store(to + (block * BLOCK + o) * W, y);
+        }
+        w += BLOCK * W;
+      }
+      std::swap(from, to);
+    }
+    for (int k = 0; k < ACTION; k++) action[k] = load(from + k * W);
+  }
+};
+
+void rollout(const Ground& ground, const Quality& quality, const Network& network, const Rollouts& job,
+             std::atomic<int64_t>& next) {
+  const int pads = PAD_LEFT + PAD_RIGHT + ground.cells;
+  Brains brains(network);
+  State s{};
+  Terrain t{&ground, splati(PAD_LEFT * 2), splati(PAD_LEFT)};
+  int64_t episode[W];
+  F total = splat(0.0f);
+  int running = 0;
+  int64_t batches = 0;
+  auto refill = [&](int lane) {  // the next episode, or an idle copy of none
+    const int64_t e = next.fetch_add(1);
+    episode[lane] = e < job.count ? e : -1;
+    if (episode[lane] < 0) return;
+    running++;
+    load_lane(s, lane, job.start + e * STATE);
+    t.heights[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
+    t.tops[lane] = job.course[e] * pads + PAD_LEFT;
+    total[lane] = 0.0f;
+    brains.load_lane(lane, job.weights + job.row[e] * job.weights_per_row);
+  };
+  for (int lane = 0; lane < W; lane++) refill(lane);
+  with_angles(s);
+  while (running) {
+    F o[OBSERVATION], action[ACTION];
+    observe(s, t, o);
+    brains.act(o, action);
+    Seen seen = advance(s, action, t, quality);
+    total += seen.reward;
+    batches++;
+    I over = seen.terminated | (s.time >= float(job.max_steps));
+    if (!any(over)) continue;
+    for (int lane = 0; lane < W; lane++) {
+      const int64_t e = episode[lane];
+      if (!over[lane] || e < 0) continue;
+      job.returns[e] = total[lane];
+      job.lengths[e] = int32_t(s.time[lane]);
+      job.distance[e] = s.body[0].x[lane];
+      job.finished[e] = seen.finished[lane] != 0;
+      running--;
+      refill(lane);
+    }
+    with_angles(s);
+  }
+  __atomic_fetch_add(job.lane_steps, batches * W, __ATOMIC_RELAXED);
+}
+
+void step(const Ground& ground, const Quality& quality, const Steps& job, int64_t begin, int64_t end) {
+  const int pads = PAD_LEFT + PAD_RIGHT + ground.cells;
+  for (int64_t first = begin; first < end; first += W) {
+    State s{};
+    Terrain t{&ground, splati(PAD_LEFT * 2), splati(PAD_LEFT)};
+    F action[ACTION] = {}, o[OBSERVATION];
+    const int lanes = int(std::min<int64_t>(W, end - first));
+    for (int lane = 0; lane < W; lane++) {
+      const int64_t e = first + std::min(lane, lanes - 1);
+      load_lane(s, lane, job.state + e * STATE);
+      t.heights[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
+      t.tops[lane] = job.course[e] * pads + PAD_LEFT;
+      for (int k = 0; k < ACTION; k++) action[k][lane] = job.action[e * ACTION + k];
+    }
+    with_angles(s);
+    Seen seen = advance(s, action, t, quality);
+    observe(s, t, o);
+    for (int lane = 0; lane < lanes; lane++) {
+      const int64_t e = first + lane;
+      store_lane(s, lane, job.next + e * STATE);
+      for (int k = 0; k < OBSERVATION; k++) job.observation[e * OBSERVATION + k] = o[k][lane];
+      job.reward[e] = seen.reward[lane];
+      job.terminated[e] = seen.terminated[lane] != 0, job.finished[e] = seen.finished[lane] != 0;
+    }
+  }
+}
+
+}  // namespace
+
+extern const Kernel kernel;
+const Kernel kernel = {AIGA_STRING(AIGA_ISA), W, rollout, step};
+
+}  // namespace aiga::AIGA_ISA
