@@ -86,7 +86,12 @@ class Toy:
             theta = walker.theta + np.float32(self.config.es.rate) * rng.normal(size=8).astype(np.float32)
             score = float(theta.sum()) if rng.random() > 0.05 else float("nan")
             active[i] = Walker(
-                walker.id, walker.course, theta, score, walker.solved, (*walker.recent[-2:], np.float32(score))
+                walker.id,
+                walker.course,
+                theta,
+                score,
+                walker.solved,
+                (*walker.recent[-2:], np.float32(score)),
             )
             events.append(Event("score", {"id": walker.id, "score": score, "finished": 0.5, "agent": theta}))
             if score > 1 and not walker.solved:
@@ -99,7 +104,13 @@ class Toy:
                 events.append(
                     Event(
                         "rejection",
-                        {"parent": parent.id, "course": course, "reason": "too easy", "stage": "before", "score": 1.5},
+                        {
+                            "parent": parent.id,
+                            "course": course,
+                            "reason": "too easy",
+                            "stage": "before",
+                            "score": 1.5,
+                        },
                     )
                 )
             else:
@@ -112,7 +123,12 @@ class Toy:
                 events.append(Event("extinction", {"id": old.id, "score": old.score, "agent": old.theta}))
             source, target = active[0], active[-1]
             if source is not target:
-                data = {"source": source.id, "target": target.id, "kind": "direct", "gain": source.score - target.score}
+                data = {
+                    "source": source.id,
+                    "target": target.id,
+                    "kind": "direct",
+                    "gain": source.score - target.score,
+                }
                 events.append(Event("transfer", {**data, "score": source.score, "agent": source.theta}))
                 active[-1] = Walker(target.id, target.course, source.theta, source.score, target.solved)
         table = state.table if steps % 500 else rng.random(300_000).astype(np.float32)

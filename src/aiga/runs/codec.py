@@ -167,7 +167,10 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         arrays[name] = array
         return {"$array": name}
     if _is_record(type(value)):
-        fields = {name: _encode(getattr(value, name), _join(path, name), arrays) for name in _field_names(type(value))}
+        fields = {
+            name: _encode(getattr(value, name), _join(path, name), arrays)
+            for name in _field_names(type(value))
+        }
         return {"$type": type(value).__name__, **fields}
     if type(value) is tuple:
         return {"$tuple": [_encode(item, _join(path, i), arrays) for i, item in enumerate(value)]}
@@ -303,7 +306,9 @@ class _Reader:
         except ValueError as error:
             raise _placed(path, str(error)) from None
 
-    def read_sequence(self, cls: type, args: tuple[Any, ...], tree: Any, path: str, bound: dict[Any, Any]) -> Any:
+    def read_sequence(
+        self, cls: type, args: tuple[Any, ...], tree: Any, path: str, bound: dict[Any, Any]
+    ) -> Any:
         if isinstance(tree, dict) and set(tree) == {"$tuple"}:
             tree = tree["$tuple"]
         self.expect(isinstance(tree, list), None, path, "a list", tree)
@@ -313,15 +318,22 @@ class _Reader:
             hints = args
         else:
             hints = [args[0] if args else Any] * len(tree)
-        items = [self.read(h, item, _join(path, i), bound) for i, (h, item) in enumerate(zip(hints, tree, strict=True))]
+        items = [
+            self.read(h, item, _join(path, i), bound)
+            for i, (h, item) in enumerate(zip(hints, tree, strict=True))
+        ]
         return items if cls is list else tuple(items)
 
-    def read_mapping(self, args: tuple[Any, ...], tree: Any, path: str, bound: dict[Any, Any]) -> dict[Any, Any]:
+    def read_mapping(
+        self, args: tuple[Any, ...], tree: Any, path: str, bound: dict[Any, Any]
+    ) -> dict[Any, Any]:
         self.expect(isinstance(tree, dict), None, path, "a table", tree)
         pairs = tree["$dict"] if set(tree) == {"$dict"} else tree.items()
         key_hint, value_hint = args or (Any, Any)
         return {
-            self.read(key_hint, key, _join(path, "key"), bound): self.read(value_hint, item, _join(path, key), bound)
+            self.read(key_hint, key, _join(path, "key"), bound): self.read(
+                value_hint, item, _join(path, key), bound
+            )
             for key, item in pairs
         }
 

@@ -66,7 +66,9 @@ def drive(
     try:
         state = decode(kind, encoded.tree, encoded.arrays, known)
     except CodecError as error:
-        raise RunError(f"{store.folder.name}: its state does not fit this version of the system: {error}") from None
+        raise RunError(
+            f"{store.folder.name}: its state does not fit this version of the system: {error}"
+        ) from None
     now = versions()
     begun(iteration, differing(store.open_session(now) or {}, now))
     while not stop():

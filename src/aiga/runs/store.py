@@ -281,7 +281,10 @@ class Store:
             iteration = db.execute(sa.select(checkpoint_table.c.iteration)).scalar_one()
             db.execute(
                 sessions_table.insert().values(
-                    id=last.id + 1 if last else 1, at=time.time(), iteration=iteration, versions=_dump(dict(versions))
+                    id=last.id + 1 if last else 1,
+                    at=time.time(),
+                    iteration=iteration,
+                    versions=_dump(dict(versions)),
                 )
             )
         return self._parse(last.versions, f"sessions {last.id}, versions") if last else None
@@ -416,10 +419,14 @@ class Store:
                     return row.agent
             prefix = text.lower()
             if len(prefix) < 6 or set(prefix) - set("0123456789abcdef"):
-                raise RunError(f"agent: the id of an environment or at least 6 digits of an agent's SHA-256, not '{text}'")
+                raise RunError(
+                    f"agent: the id of an environment or at least 6 digits of an agent's SHA-256, not '{text}'"
+                )
             found: set[str] = set()
             for column in (agents_table.c.sha, environments_table.c.agent):
-                found |= set(db.execute(sa.select(column).where(column.startswith(prefix)).limit(2)).scalars())
+                found |= set(
+                    db.execute(sa.select(column).where(column.startswith(prefix)).limit(2)).scalars()
+                )
         if len(found) != 1:
             raise RunError(f"agent: {'more than one' if found else 'no'} agent begins with '{text}'")
         return found.pop()
@@ -448,7 +455,9 @@ class Store:
                 )
             )
             values = {name: value for name, value in latest}
-        return Summary(iteration, born, born - ended, ended, solved, moved, tuple(best) if best else None, values)
+        return Summary(
+            iteration, born, born - ended, ended, solved, moved, tuple(best) if best else None, values
+        )
 
     def verify(self) -> None:
         """Reads everything once. Raises `Damaged` naming the first row that is not as it was written."""
@@ -477,7 +486,11 @@ class Store:
                             held.add(row["sha"])
                         else:
                             self._plain_row(source, row)
-                            named |= {row[column] for column in ("agent", "sha") if row.get(column) and source in _NAMING}
+                            named |= {
+                                row[column]
+                                for column in ("agent", "sha")
+                                if row.get(column) and source in _NAMING
+                            }
                         last = f"the row after {' '.join(str(row[key]) for key in keys)}"
             except sa.exc.DatabaseError as error:
                 problem = " ".join(str(error.orig).split())
@@ -724,9 +737,15 @@ def _engine(database: Path, url: str | None, write: bool) -> sa.Engine:
     if url is not None and not url.startswith("sqlite"):
         return sa.create_engine(url)
     # On a read-only medium SQLite can make no shared memory; nobody writes there, so it needs none.
-    frozen = not write and not os.access(database.parent, os.W_OK) and not database.with_name("run.db-wal").exists()
+    frozen = (
+        not write
+        and not os.access(database.parent, os.W_OK)
+        and not database.with_name("run.db-wal").exists()
+    )
     options = "?immutable=1&uri=true" if frozen else "?uri=true"
-    engine = sa.create_engine(url or f"sqlite:///file:{database.resolve()}{options}", poolclass=sa.pool.StaticPool)
+    engine = sa.create_engine(
+        url or f"sqlite:///file:{database.resolve()}{options}", poolclass=sa.pool.StaticPool
+    )
 
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:

@@ -1,0 +1,621 @@
+"""The command line: `aiga run | list | show | replay | export | bench`.
+
+Mistakes end in one line, "aiga: field: what is allowed", and exit status 2. Everything heavy is imported by the
+command that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from aiga.registry import Entry
+    from aiga.runs.store import Store
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+MAX_SEED = 2**32 - 1
+
+EXAMPLES = """\
+examples:
+  aiga run poet --minutes 10            ten minutes of POET, in a run with a new name
+  aiga run poet --name night            start or continue runs/night; Ctrl-C ends it at the next safe point
+  aiga show night                       the tree of environments that came to be
+  aiga replay night 7 --out walk.gif    see the agent of environment 7 in it
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        if match := re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            from aiga.cli.settings import nearest
+
+            names = match[2].replace("'", "").split(", ")
+            message = f"COMMAND: one of {', '.join(names)}, not '{match[1]}'{nearest(match[1], names)}"
+        message = re.sub(r"^argument (?:-\w/)?(?:--)?([\w-]+)(?:/\S+)?: ", r"\1: ", message)
+        message = re.sub(
+            r"^the following arguments are required: (?:--)?([\w-]+).*", r"\1: is missing", message
+        )
+        message = re.sub(r"^unrecognized arguments: (?:--)?(\S+).*", r"\1: no such option", message)
+        print(f"aiga: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, 2 for a mistake, 130 when interrupted at once."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    flags: list[list[str]] = []
+    if words[:1] == ["run"]:
+        words, flags = _split_flags(words)
+    try:
+        options = _parser().parse_args(words)
+        if options.command is None:
+            _parser().print_help()
+            return 0
+        if flags:
+            options.flags = flags
+        return options.act(options)
+    except SystemExit as exit:
+        # Returned and not raised, so that a caller in Python is not ended.
+        return exit.code if isinstance(exit.code, int) else 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not _is_mistake(error):
+            raise
+        print(f"aiga: {error}", file=sys.stderr)
+        return 2
+
+
+def _is_mistake(error: Exception) -> bool:
+    from aiga.cli.settings import UserError
+    from aiga.runs.store import RunError
+
+    return isinstance(error, UserError | RunError)
+
+
+RUN_OPTIONS = (
+    "--name",
+    "--preset",
+    "--config",
+    "--seed",
+    "--minutes",
+    "--hours",
+    "--iterations",
+    "--runs-dir",
+)
+
+
+def _split_flags(words: list[str]) -> tuple[list[str], list[list[str]]]:
+    """`aiga run`'s own words, and the flags that set fields of the configuration, each with its values."""
+    own, flags = words[:1], []
+    rest: list[str] = own
+    for word in words[1:]:
+        if word.startswith("--") and word.partition("=")[0] not in (*RUN_OPTIONS, "--help"):
+            flags.append([word])
+            rest = flags[-1]
+        elif word.startswith("-") and not _is_number(word):
+            own.append(word)
+            rest = own
+        else:
+            rest.append(word)
+    return own, flags
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="aiga", description="AI-generating algorithms, run, looked at and kept.", epilog=EXAMPLES
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser(
+        "run",
+        help="start or continue a run",
+        description="Starts a run, or continues it where it stopped. Without a bound it goes on until Ctrl-C, which ends "
+        "it at the next safe point; killed at any instant, it loses at most the iteration in flight.",
+        add_help=False,
+    )
+    run.add_argument("system", metavar="SYSTEM", nargs="?", help="what to run, such as poet")
+    run.add_argument(
+        "-h", "--help", action="store_true", help="this help, with every field of SYSTEM's configuration"
+    )
+    run.add_argument(
+        "--name", type=_name, help="of the run: a folder in RUNS_DIR (default: a new one, SYSTEM-0001)"
+    )
+    run.add_argument("--preset", help="configuration to start from (default: the system's own)")
+    run.add_argument("--config", type=Path, metavar="FILE.toml", help="fields to set; overrides the preset")
+    run.add_argument("--seed", type=_seed, help=f"of everything random, 0 to {MAX_SEED} (default: 0)")
+    bound = run.add_mutually_exclusive_group()
+    bound.add_argument("--minutes", type=_positive, help="stop after so long")
+    bound.add_argument("--hours", type=_positive, help="stop after so long")
+    run.add_argument("--iterations", type=_count, help="stop when the run has reached this many in all")
+    run.set_defaults(act=_run, flags=[], parser=run)
+
+    listing = commands.add_parser("list", help="the runs there are", description="The runs in RUNS_DIR.")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(act=_list)
+
+    show = commands.add_parser(
+        "show",
+        help="what lives in a run",
+        description="The tree of a run's environments: which descended from which, their scores, what was solved.",
+    )
+    show.add_argument("name", metavar="NAME", type=_name)
+    show.add_argument(
+        "--json", action="store_true", help="environments and transfers as JSON, courses included"
+    )
+    show.set_defaults(act=_show)
+
+    replay = commands.add_parser(
+        "replay",
+        help="watch an agent",
+        description="Draws one episode of an agent in an environment of a run.",
+    )
+    replay.add_argument("name", metavar="NAME", type=_name)
+    replay.add_argument("environment", metavar="ENV", type=_index, help="id of the environment")
+    replay.add_argument(
+        "--agent",
+        help="id of the environment whose agent to take, or first digits of an agent's SHA-256 (default: its own)",
+    )
+    replay.add_argument("--seed", type=_seed, default=0, help="of the episode (default: 0)")
+    replay.add_argument("--out", type=Path, required=True, metavar="FILE.gif", help="where to draw it")
+    replay.add_argument("--lidar", action="store_true", help="draw what the agent sees")
+    replay.set_defaults(act=_replay)
+
+    export = commands.add_parser(
+        "export",
+        help="take an agent out",
+        description="Writes an agent's weights (safetensors) and a stand-alone policy.py that needs NumPy alone: "
+        "act(observation) -> action.",
+    )
+    export.add_argument("name", metavar="NAME", type=_name)
+    export.add_argument(
+        "agent", metavar="AGENT", help="id of its environment, or first digits of its SHA-256"
+    )
+    export.add_argument("folder", metavar="DIR", type=Path)
+    export.set_defaults(act=_export)
+
+    bench = commands.add_parser(
+        "bench",
+        help="measure",
+        description="Runs a benchmark beside its rivals. Without NAME: which there are.",
+    )
+    bench.add_argument("name", metavar="NAME", nargs="?")
+    bench.add_argument("--json", action="store_true", help="as JSON")
+    bench.set_defaults(act=_bench)
+
+    for command in (run, listing, show, replay, export):
+        command.add_argument(
+            "--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)"
+        )
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata
+
+        print(f"aiga {metadata.version('aiga')}")
+        parser.exit()
+
+
+def _kind(allowed: str) -> Any:
+    """Makes a parsing function raise the one line of what is allowed."""
+
+    def decorate(parse: Any) -> Any:
+        def convert(text: str) -> Any:
+            try:
+                return parse(text)
+            except ValueError:
+                raise argparse.ArgumentTypeError(f"{allowed}, not '{text}'") from None
+
+        return convert
+
+    return decorate
+
+
+@_kind("letters, digits, '.', '_' and '-', not beginning with '.', at most 100")
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError
+    return text
+
+
+@_kind(f"a whole number from 0 to {MAX_SEED}")
+def _seed(text: str) -> int:
+    if not 0 <= (seed := int(text)) <= MAX_SEED:
+        raise ValueError
+    return seed
+
+
+@_kind("a number above 0")
+def _positive(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise ValueError
+    return number
+
+
+@_kind("a whole number from 1")
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+@_kind("a whole number from 0")
+def _index(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise ValueError
+    return number
+
+
+# -- aiga run -------------------------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    from aiga.cli.settings import UserError
+    from aiga.registry import SYSTEMS
+
+    if options.system is None:
+        if options.help:
+            options.parser.print_help()
+            print(f"\nsystems: {', '.join(SYSTEMS)}; aiga run SYSTEM --help lists the fields of one")
+            return 0
+        raise UserError(f"SYSTEM: is missing; there is {', '.join(SYSTEMS)}")
+    entry = _entry(options.system)
+    if options.help:
+        return _run_help(options, entry)
+    return _start(options, entry)
+
+
+def _entry(system: str) -> Entry:
+    from aiga.cli.settings import UserError, nearest
+    from aiga.registry import SYSTEMS
+
+    if system not in SYSTEMS:
+        raise UserError(f"system: one of {', '.join(SYSTEMS)}, not '{system}'{nearest(system, SYSTEMS)}")
+    return SYSTEMS[system]
+
+
+def _run_help(options: argparse.Namespace, entry: Entry) -> int:
+    import tyro
+
+    from aiga.cli.settings import from_preset, presets, resolve
+
+    kind = entry.config()
+    preset = options.preset or entry.preset
+    base = resolve(kind, from_preset(kind, options.system, preset) if preset else {})
+    print(f"aiga run {options.system}: {entry.summary}\n")
+    options.parser.print_help()
+    if names := presets(options.system):
+        print(f"\npresets: {', '.join(names)} (default: {entry.preset})")
+    print(f"\nevery field of the configuration, with its value in {preset or 'the default'}:\n")
+    tyro.cli(
+        kind,
+        args=["--help"],
+        default=base,
+        prog=f"aiga run {options.system}",
+        config=(tyro.conf.FlagConversionOff,),
+    )
+    return 0
+
+
+def _start(options: argparse.Namespace, entry: Entry) -> int:
+    from aiga.cli.progress import Progress
+    from aiga.runs.codec import plain
+    from aiga.runs.loop import drive, stop_on_signals
+    from aiga.runs.store import Run, Store, Unwritable
+
+    name, config, seed = _settings(options, entry)
+    seconds = options.minutes * 60 if options.minutes else options.hours * 3600 if options.hours else None
+    run = Run(options.system, seed, plain(config))
+    with Store.open(options.runs_dir / name, write=True) as store:
+        progress = Progress(store, f"aiga run {options.system} --name {name}", options.iterations, seconds)
+
+        def begun(iteration: int, changed: list[str]) -> None:
+            verb = f"goes on from iteration {iteration}" if iteration else "starts"
+            progress.say(f"{options.runs_dir / name}: {options.system}, seed {seed}, {verb}")
+            if changed:
+                progress.say(
+                    f"note: other versions than last time, so other numbers are possible: {'; '.join(changed)}"
+                )
+            progress.begin(iteration)
+
+        def stopping() -> None:
+            progress.say("stopping after this iteration; Ctrl-C again stops at once and loses it")
+
+        try:
+            with stop_on_signals(stopping) as stop, progress:
+                drive(
+                    entry.build(config),
+                    store,
+                    run,
+                    iterations=options.iterations,
+                    seconds=seconds,
+                    stop=stop,
+                    listen=[progress.step],
+                    begun=begun,
+                )
+        except Unwritable as error:
+            raise Unwritable(f"{error}; the run is as iteration {progress.iteration} left it") from None
+        except KeyboardInterrupt:
+            print(f"stopped at once, as iteration {progress.iteration} left it", file=sys.stderr)
+            raise
+        print(_closing(store, options))
+    return 0
+
+
+def _settings(options: argparse.Namespace, entry: Entry) -> tuple[str, Any, int]:
+    """The run's name, configuration and seed: of a run that exists its own, which may not be changed."""
+    from aiga.cli.settings import UserError, changed, from_flags, from_preset, from_toml, resolve, stored
+
+    kind = entry.config()
+    asked = [from_toml(kind, options.config)] if options.config else []
+    asked.append(from_flags(kind, options.flags))
+    existing = _existing(options)
+    if existing is None:
+        preset = options.preset or entry.preset
+        base = [from_preset(kind, options.system, preset)] if preset else []
+        config = resolve(kind, *base, *asked)
+        return options.name or _fresh_name(options.runs_dir, options.system), config, options.seed or 0
+
+    if existing.system != options.system:
+        raise UserError(f"name: {options.name} is a run of {existing.system}, not of {options.system}")
+    if options.seed not in (None, existing.seed):
+        raise UserError(
+            f"seed: {existing.seed} in {options.name}, and a run keeps it; start another with a new --name"
+        )
+    before = stored(kind, existing.config)
+    if options.preset:
+        asked.insert(0, from_preset(kind, options.system, options.preset))
+    wanted = {field: value for layer in asked for field, value in layer.items()}
+    resolve(kind, before, wanted)
+    if change := changed(before, wanted):
+        field, old, new = change
+        raise UserError(
+            f"{field}: {old} in {options.name}, and a run keeps it; {new} needs a run with a new --name"
+        )
+    return options.name, resolve(kind, before), existing.seed
+
+
+def _existing(options: argparse.Namespace) -> Any:
+    from aiga.runs.store import Store
+
+    if options.name is None or not (options.runs_dir / options.name / "run.db").exists():
+        return None
+    with Store.open(options.runs_dir / options.name) as store:
+        run = store.run()
+        if run is not None:
+            store.verify()
+        return run
+
+
+def _fresh_name(runs: Path, system: str) -> str:
+    """SYSTEM-0001 or the first number after those taken. Its folder is made, so that nobody else takes it."""
+    from aiga.runs.store import Unwritable
+
+    pattern = re.compile(rf"{re.escape(system)}-(\d+)")
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        taken = [int(match[1]) for path in runs.iterdir() if (match := pattern.fullmatch(path.name))]
+        number = max(taken, default=0) + 1
+        while True:
+            name = f"{system}-{number:04}"
+            try:
+                (runs / name).mkdir()
+                return name
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise Unwritable(f"runs-dir: {runs}: {error.strerror}") from None
+
+
+def _closing(store: Store, options: argparse.Namespace) -> str:
+    """What emerged, and what to do next."""
+    from aiga.cli.show import counted, course_in_words
+
+    name, summary = store.folder.name, store.summary()
+    where = "" if options.runs_dir == Path("runs") else f" --runs-dir {options.runs_dir}"
+    lines = [f"{name}: iteration {summary.iteration}" + _with_steps(summary.metrics.get("steps"))]
+    rows = store.rows("environments")
+    if rows:
+        born = f"{counted(summary.environments, 'environment')} ({summary.active} active, {summary.archived} archived)"
+        lines.append(f"  {born}, {summary.solved} solved, {counted(summary.transfers, 'transfer')}")
+    if summary.best_transfer:
+        source, target, gain, kind = summary.best_transfer
+        lines.append(f"  best transfer: the agent of {source} into {target}, {kind}, {gain:+.1f}")
+    solved = [row for row in rows if row["solved"] is not None]
+    if solved:
+        last = max(solved, key=lambda row: (row["solved"], row["id"]))
+        words = course_in_words(last["course"])
+        lines.append(f"  solved last: environment {last['id']} at iteration {last['solved']} ({words})")
+    lines.append(f"continue:  aiga run {options.system} --name {name}{where}")
+    lines.append(f"look:      aiga show {name}{where}")
+    if rows:
+        seen = max(solved or rows, key=lambda row: (row["solved"] or 0, row["id"]))
+        lines.append(f"watch:     aiga replay {name} {seen['id']} --out walk.gif{where}")
+    return "\n".join(lines)
+
+
+def _with_steps(steps: float | None) -> str:
+    return f", {steps:,.0f} steps" if steps else ""
+
+
+# -- the others -----------------------------------------------------------------------------------------------------
+
+
+def _read(options: argparse.Namespace) -> Store:
+    """The store of a run that has begun."""
+    from aiga.runs.store import RunError, Store
+
+    store = Store.open(options.runs_dir / options.name)
+    if store.run() is None:
+        store.close()
+        raise RunError(f"{options.name}: has not begun yet")
+    return store
+
+
+def _list(options: argparse.Namespace) -> int:
+    import json
+
+    from aiga.runs.store import RunError, Store, is_running
+
+    found: list[dict[str, Any]] = []
+    folders = (
+        sorted(path.parent for path in options.runs_dir.glob("*/run.db")) if options.runs_dir.is_dir() else []
+    )
+    for folder in folders:
+        row: dict[str, Any] = {"name": folder.name, "running": is_running(folder)}
+        try:
+            with Store.open(folder) as store:
+                run = store.run()
+                if run is not None:
+                    summary = store.summary()
+                    row |= {"system": run.system, "seed": run.seed, "iteration": summary.iteration}
+                    row |= {"environments": summary.environments, "solved": summary.solved}
+                    row |= {"steps": int(summary.metrics.get("steps") or 0)}
+        except RunError as error:
+            row["error"] = str(error)
+        found.append(row)
+    if options.json:
+        print(json.dumps(found))
+    elif not found:
+        print(f"no runs in {options.runs_dir}; start one: aiga run poet --minutes 10")
+    else:
+        print(_table(found))
+    return 0
+
+
+def _table(found: list[dict[str, Any]]) -> str:
+    columns = ("name", "system", "seed", "iteration", "environments", "solved", "steps")
+    lines = [list(columns) + [""]]
+    for row in found:
+        state = row.get("error") or ("running" if row["running"] else "" if "system" in row else "not begun")
+        lines.append(
+            [
+                f"{value:,}" if (value := row.get(column, "")) == row.get("steps", ...) else str(value)
+                for column in columns
+            ]
+            + [state]
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=False))
+        )
+        + (f"  {line[-1]}" if line[-1] else "")
+        for line in lines
+    )
+
+
+def _show(options: argparse.Namespace) -> int:
+    import json
+    import shutil
+
+    from aiga.cli.show import as_data, as_text
+
+    with _read(options) as store:
+        store.verify()
+        if options.json:
+            print(json.dumps(as_data(store), allow_nan=False))
+            return 0
+        tty = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if tty else 10**6
+        print(as_text(store, width, colour=tty and "NO_COLOR" not in os.environ))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from aiga.cli.settings import UserError
+
+    with _read(options) as store:
+        run = store.run()
+        assert run is not None
+        entry = _entry(run.system)
+        if entry.replay is None:
+            raise UserError(f"name: {options.name} is a run of {run.system}, which cannot be drawn")
+        rows = {row["id"]: row for row in store.rows("environments")}
+        row = rows.get(options.environment)
+        if row is None:
+            last = f"0 to {max(rows)}" if rows else "none yet"
+            raise UserError(
+                f"ENV: the id of an environment of {options.name} ({last}), not {options.environment}"
+            )
+        if options.out.suffix.lower() != ".gif":
+            raise UserError(f"out: a file that ends in .gif, not '{options.out}'")
+        if not options.out.absolute().parent.is_dir():
+            raise UserError(f"out: {options.out.parent}: no such folder")
+        agent = store.find_agent(str(options.environment) if options.agent is None else options.agent)
+        weights = store.array(agent)
+    try:
+        said = entry.replay(row["course"], weights, options.seed, options.out, options.lidar)
+    except OSError as error:
+        raise UserError(f"out: {options.out}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    print(f"{options.out}: agent {agent[:12]} in environment {options.environment}: {said}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from aiga.cli.export import export
+    from aiga.cli.settings import UserError, resolve, stored
+
+    with _read(options) as store:
+        run = store.run()
+        assert run is not None
+        entry = _entry(run.system)
+        if entry.policy is None:
+            raise UserError(f"name: {options.name} is a run of {run.system}, whose agents do not stand alone")
+        agent = store.find_agent(options.agent)
+        weights = store.array(agent)
+    kind = entry.config()
+    policy = entry.policy(resolve(kind, stored(kind, run.config)))
+    try:
+        files = export(
+            weights, policy, options.folder, {"agent": agent, "run": options.name, "system": run.system}
+        )
+    except OSError as error:
+        raise UserError(f"DIR: {options.folder}: {error.strerror}") from None
+    for file in files:
+        print(file)
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    import json
+
+    from aiga.cli.settings import UserError, nearest
+    from aiga.registry import BENCHMARKS
+
+    if options.name is None:
+        print(json.dumps(sorted(BENCHMARKS)) if options.json else "\n".join(sorted(BENCHMARKS)))
+        return 0
+    if options.name not in BENCHMARKS:
+        names = ", ".join(BENCHMARKS)
+        raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, BENCHMARKS)}")
+    data, text = BENCHMARKS[options.name]()
+    print(json.dumps(data, allow_nan=False) if options.json else text)
+    return 0
