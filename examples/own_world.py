@@ -2,8 +2,8 @@
 
     python examples/own_world.py
 
-A world is two functions over a course, a space is four, and neither knows POET. The car is that of Moore 1990,
-on ground that changes: to cross a hill that is steeper than its engine is strong, it has to gather speed.
+A world is two functions over a course, a space is four, and neither knows POET. The car is that of Moore
+1990, on ground that changes: to cross a hill steeper than its engine is strong, it has to gather speed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class HillSpace:
         places = jax.random.choice(where, np.arange(1, HILLS), (2,), replace=False)
         heights = item.heights.copy()
         heights[np.asarray(places)] += np.asarray(jax.random.uniform(change, (2,), minval=-0.4, maxval=0.8))
-        return Hills(heights)
+        return Hills(np.clip(heights, -2, 2))
 
     def describe(self, item: Hills) -> np.ndarray:
         return item.heights

@@ -228,7 +228,7 @@ class POET(Generic[C]):
     def _children(
         self, key: jax.Array, state: State[C], arena: Arena, log: list[Event]
     ) -> list[tuple[Pair[C], float]]:
-        """Mutants of parents drawn at random, with the parent's agent's score where it meets the criterion."""
+        """Mutants of parents drawn at random, with the score of the parent's agent where it is fit."""
         parents = [pair for pair in state.active if pair.score >= self.config.reproduce_score]
         if not parents:
             return []

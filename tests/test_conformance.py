@@ -1,0 +1,144 @@
+"""Everything here that implements an interface keeps to it, and the suites notice what does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from own_world import BRAIN, CarWorld, HillSpace, system
+
+from aiga import testing
+from aiga.brains import MLP
+from aiga.interfaces import Event, Outcome, View
+from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
+from aiga.play import evaluator, flatten
+from aiga.worlds.walker.course import Course
+from aiga.worlds.walker.space import WalkerSpace
+
+KEY = jax.random.key(0)
+FLAT = HillSpace().sample(KEY)
+WEIGHTS = np.stack([flatten(BRAIN.init(key)) for key in jax.random.split(KEY, 3)])
+
+
+@dataclass(frozen=True)
+class Climber:
+    """A search, as small as one can be: the better of the point and a neighbour."""
+
+    def init(self, key: Any) -> Any:
+        return np.float32(0)
+
+    def ask(self, key: Any, state: Any) -> Any:
+        return np.array([state, state + np.float32(jax.random.normal(key))]), state
+
+    def tell(self, state: Any, items: Any, outcome: Any) -> Any:
+        return items[np.argmax(outcome)]
+
+
+def lesson(key: Any, state: Any) -> Experience:
+    """What an evolution strategy hears of a generation in which the first episode went wrong."""
+    asked = EvolutionStrategy(Config(population=8)).ask(key, state)
+    return Experience(asked.noise, -jnp.sum(asked.weights**2, axis=1).at[0].set(jnp.nan))
+
+
+CONFORM = {
+    "world: car": lambda: testing.check_world(CarWorld(), FLAT, np.ones(1, np.float32)),
+    "space: hills": lambda: testing.check_space(HillSpace()),
+    "space: walker": lambda: testing.check_space(WalkerSpace()),
+    "brain: walker's": lambda: testing.check_brain(MLP(), np.ones(24, np.float32)),
+    "brain: relu": lambda: testing.check_brain(MLP((3, 5, 2), "relu", "identity"), np.ones(3, np.float32)),
+    "brain: one layer": lambda: testing.check_brain(MLP((3, 2)), np.ones(3, np.float32)),
+    "learner": lambda: testing.check_learner(EvolutionStrategy(Config(population=8)), WEIGHTS[0], lesson),
+    "search": lambda: testing.check_search(Climber(), lambda items: -((items - 1) ** 2)),
+    "evaluate": lambda: testing.check_evaluate(
+        evaluator(CarWorld(), BRAIN, 20, batch=4), WEIGHTS, [FLAT, HillSpace().mutate(KEY, FLAT)]
+    ),
+    "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),
+}
+
+
+@pytest.mark.parametrize("case", CONFORM)
+def test_ours_conform(case: str) -> None:
+    CONFORM[case]()
+
+
+class Drifting(CarWorld):
+    def step(self, key: Any, state: Any, action: Any, course: Any) -> Any:
+        car, view = super().step(key, state, action, course)
+        return car, view._replace(reward=view.reward.astype(jnp.float16))
+
+
+class BothEnds(CarWorld):
+    def _view(self, car: Any, course: Any, reward: Any) -> View:
+        return (
+            super()._view(car, course, reward)._replace(terminated=jnp.bool_(True), truncated=jnp.bool_(True))
+        )
+
+
+class Overwriting(HillSpace):
+    def mutate(self, key: Any, item: Any) -> Any:
+        item.heights[1] += 0.1
+        return item
+
+
+class Reckless(HillSpace):
+    def mutate(self, key: Any, item: Any) -> Any:
+        return replace(item, heights=item.heights * np.float32(np.nan))
+
+
+class Forgetful(MLP):
+    def act(self, weights: Any, memory: Any, observation: Any) -> Any:
+        return super().act(weights, memory, observation)[0], jnp.zeros(2)
+
+
+class Unruly:
+    """A system that counts in itself, not in its state."""
+
+    count = 0
+
+    def init(self, key: Any) -> int:
+        return 0
+
+    def step(self, key: Any, state: int) -> tuple[int, list[Event]]:
+        self.count += 1
+        return self.count, []
+
+
+class Terse:
+    def init(self, key: Any) -> int:
+        return 0
+
+    def step(self, key: Any, state: int) -> tuple[int, list[Event]]:
+        return state + 1, [Event("birth", {"id": 1})]
+
+
+def placed(weights: Any, courses: Any, which: Any, seeds: Any) -> Outcome:
+    """An `evaluate` whose answers depend on the order of the questions."""
+    count = len(weights)
+    return Outcome(np.arange(count, dtype=np.float32), np.ones(count, np.int32), np.ones(count, bool))
+
+
+BROKEN = {
+    "types must be those of reset": lambda: testing.check_world(Drifting(), FLAT, np.ones(1, np.float32)),
+    "not in both": lambda: testing.check_world(BothEnds(), FLAT, np.ones(1, np.float32)),
+    "must leave its item as it is": lambda: testing.check_space(Overwriting()),
+    "must be finite|must give valid items": lambda: testing.check_space(Reckless()),
+    "types of its memory": lambda: testing.check_brain(Forgetful(), np.ones(24, np.float32)),
+    "from a stored state must do the same": lambda: testing.check_system(Unruly()),
+    "must carry agent, course": lambda: testing.check_system(Terse()),
+    "must include solve": lambda: testing.check_system(system(), 1, require={"solve"}),
+    "must not depend on its place": lambda: testing.check_evaluate(placed, WEIGHTS, [FLAT]),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_the_suites_notice(message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        BROKEN[message]()
+
+
+def test_flat_ground_is_in_the_walkers_space() -> None:
+    assert WalkerSpace().valid(Course.flat())
