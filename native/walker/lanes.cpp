@@ -66,16 +66,17 @@ struct Terrain {
   F top(I cell) const { return gather(g->tops, tops + cell); }
 };
 
-// A point of contact between one leg part and the ground. On smooth ground a corner of the part touches the
-// ground's line; where the ground has a corner, it touches a face of the part.
+// A point of contact between one leg part and one edge of the ground, a slope or a vertical face. As in Box2D's
+// manifolds either the edge is the reference, and a point of the part is kept off its line, or a face of the
+// part is, and a point of the edge is kept off that face.
 struct Contact {
-  I on;
-  bool upper, corner;  // which part; whose corner: the part's (true) or the ground's (false)
-  F nx, ny;            // from the ground into the part
-  F px, py;            // where, in the world
-  F lx, ly, offset;    // corner: its place in the part, and the line's n.p; else face normal and distance
-  F depth;             // distance of the cores, negative inside
-  I cells;             // the ground's cells that are touched
+  I on, by_face;
+  bool upper;        // which part of the leg
+  F nx, ny;          // from the ground into the part
+  F px, py;          // where, in the world
+  F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
+  F depth;           // distance of the cores, negative inside
+  I cells;           // the cell that is touched, as a bit
 };
 
 struct Contacts {
@@ -91,101 +92,70 @@ AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
   b.a += d;
 }
 
-AIGA_INLINE I bit(I cell) { return splati(1) << (cell & 15); }
-
-AIGA_INLINE void add(Contacts& list, const Contact& c) {
-  if (list.count < Contacts::MOST && any(c.on)) list.at[list.count++] = c;
-}
-
-// A corner of a leg part against the ground of its cell, and against the vertical faces beside it.
-void corner_contact(const Terrain& t, const Body& b, bool upper, float lx, float ly, I live, float limit,
-                    Contacts& out) {
+// Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points.
+void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I live, float limit, I cells, Contacts& out) {
+  const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
+  F ex = x2 - x1, ey = y2 - y1, squared = ex * ex + ey * ey, inverse = 1.0f / sqrt(squared);
+  F length = squared * inverse;
+  ex *= inverse, ey *= inverse;
+  F nx = -ey, ny = ex, dx = b.x - x1, dy = b.y - y1, height = nx * dx + ny * dy;
+  I behind = height < 0.0f;
+  nx = select(behind, -nx, nx), ny = select(behind, -ny, ny), height = abs(height);
+  // In the part's own frame it is an upright box: n is (na, nb), the edge runs from (u1, v1) along (ea, eb).
+  F na = nx * b.c + ny * b.s, nb = ny * b.c - nx * b.s;
+  F by_edge = height - abs(na) * half_width - abs(nb) * HALF;
+  if (!any(live & (by_edge <= limit))) return;
+  F ea = ex * b.c + ey * b.s, eb = ey * b.c - ex * b.s;
+  F u1 = -(b.c * dx + b.s * dy), v1 = b.s * dx - b.c * dy, u2 = u1 + ea * length, v2 = v1 + eb * length;
+  F right = min(u1, u2), left = -max(u1, u2), above = min(v1, v2), below = -max(v1, v2);
+  F across = max(right, left) - half_width, along = max(above, below) - HALF, by_part = max(across, along);
+  I on = live & (by_edge <= limit) & (by_part <= limit);
+  if (!any(on)) return;
+  I face = by_part > 0.98f * by_edge + 0.001f;
+  I side = selecti(face, across > along, abs(na) > abs(nb));  // a left or right face, not top or bottom
+  I positive = selecti(side, selecti(face, right > left, na < 0.0f), selecti(face, above > below, nb < 0.0f));
+  F sign = select(positive, splat(1.0f), splat(-1.0f));
+  F fa = only(side, sign), fb = only(~side, sign);  // the face's normal
+  F distance = select(side, splat(half_width), splat(HALF)), half = select(side, splat(HALF), splat(half_width));
+  // The face clipped to the edge's ends, or the edge to the face's.
+  F slope = select(side, eb, ea);
+  slope = select(abs(slope) < 1e-6f, splat(1e-6f), slope);
+  F origin = select(face, select(side, v1, u1), ea * (fa * distance - u1) + eb * (fb * distance - v1));
+  F from = only(face, -half), to = select(face, half, length);
+  F inverse_slope = 1.0f / slope, t1 = (from - origin) * inverse_slope, t2 = (to - origin) * inverse_slope;
+  F low = max(min(t1, t2), only(~face, -half)), high = min(max(t1, t2), select(face, length, half));
+  on &= low <= high;
   Contact k;
-  k.upper = upper, k.corner = true, k.lx = splat(lx), k.ly = splat(ly);
-  k.px = b.x + b.c * lx - b.s * ly;
-  k.py = b.y + b.s * lx + b.c * ly;
-  I cell = t.cell(k.px);
-  F left = t.height(cell, 0), right = t.height(cell, 1);
-  F before = t.height(cell, -1), after = t.height(cell, 2);
-  F x0 = tofloat(cell) * CELL, dx = k.px - x0;
-  F slope = (right - left) * (1.0f / CELL);
-  F inverse = 1.0f / sqrt(1.0f + slope * slope);
-  k.nx = -slope * inverse, k.ny = inverse;
-  k.offset = k.nx * x0 + k.ny * left;
-  k.depth = (k.py - left - slope * dx) * inverse;
-  k.cells = bit(cell);
-  I step_left = before != left, step_right = after != right;
-  if (any((step_left | step_right) & live)) {
-    // Inside a raised cell the nearer way out may be through its side.
-    F out_left = -dx, out_right = dx - CELL;
-    I by_left = (k.depth < out_left) & (left > before) & (k.py > before);
-    I by_right = (k.depth < out_right) & (right > after) & (k.py > after) & ~(by_left & (out_left > out_right));
-    by_left &= ~by_right;
-    k.depth = select(by_left, out_left, select(by_right, out_right, k.depth));
-    k.nx = select(by_left, splat(-1.0f), select(by_right, splat(1.0f), k.nx));
-    k.ny = select(by_left | by_right, splat(0.0f), k.ny);
-    k.offset = select(by_left, -x0, select(by_right, x0 + CELL, k.offset));
-    // A higher neighbour's side, facing this corner.
-    Contact wall = k;
-    I near_left = (before > left) & (k.py < before) & (dx <= limit);
-    I near_right = (after > right) & (k.py < after) & (CELL - dx <= limit);
-    wall.on = live & (near_left | near_right);
-    wall.nx = select(near_left, splat(1.0f), splat(-1.0f));
-    wall.ny = splat(0.0f);
-    wall.offset = select(near_left, x0, -(x0 + CELL));
-    wall.depth = select(near_left, dx, CELL - dx);
-    wall.cells = splati(0);
-    add(out, wall);
-  }
-  k.on = live & (k.depth <= limit);
-  add(out, k);
-}
-
-// Corners of the ground against the faces of a leg part.
-void node_contacts(const Terrain& t, const Body& b, bool upper, float half_width, I live, float limit,
-                   Contacts& out) {
-  F reach = abs(b.c) * half_width + abs(b.s) * HALF + limit;
-  F first = (b.x - reach) * (1.0f / CELL);
-  I node = t.cell(b.x - reach) + selecti(first > 0.0f, splati(1), splati(0));
-  for (int k = 0; k < 3; k++, node += 1) {
-    F x = tofloat(node) * CELL;
-    I on = live & (x <= b.x + reach) & (node < t.g->cells);
-    if (!any(on)) break;
-    F l0 = t.height(node, -2), r0 = t.height(node, -1), l1 = t.height(node, 0), r1 = t.height(node, 1);
-    F y = max(r0, l1);
-    on &= (r0 != l1) | ((r0 - l0) > (r1 - l1) + 1e-4f);  // only where the ground is convex
-    F dx = x - b.x, dy = y - b.y;
-    F u = b.c * dx + b.s * dy, v = b.c * dy - b.s * dx;
-    F across = abs(u) - half_width, along = abs(v) - HALF;
-    Contact c;
-    c.depth = max(across, along);
-    c.on = on & (c.depth <= limit) & (min(across, along) <= 0.0f);
-    if (!any(c.on)) continue;
-    I side = across > along;
-    F sign = select(side, select(u > 0.0f, splat(1.0f), splat(-1.0f)), select(v > 0.0f, splat(1.0f), splat(-1.0f)));
-    c.upper = upper, c.corner = false;
-    c.lx = only(side, sign), c.ly = only(~side, sign);
-    c.offset = select(side, splat(half_width), splat(HALF));
-    c.nx = -(b.c * c.lx - b.s * c.ly), c.ny = -(b.s * c.lx + b.c * c.ly);
-    c.px = x, c.py = y;
-    c.cells = bit(node) | bit(node - 1);
-    add(out, c);
+  k.upper = upper, k.by_face = face, k.cells = cells;
+  k.nx = select(face, -(b.c * fa - b.s * fb), nx), k.ny = select(face, -(b.s * fa + b.c * fb), ny);
+  k.offset = select(face, distance, nx * x1 + ny * y1);
+  for (F t : {low, high}) {
+    F u = select(face, u1 + t * ea, select(side, fa * distance, t));
+    F v = select(face, v1 + t * eb, select(side, t, fb * distance));
+    k.depth = select(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1));
+    k.on = on & (k.depth <= limit);
+    k.lx = select(face, fa, u), k.ly = select(face, fb, v);
+    k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
+    if (out.count < Contacts::MOST && any(k.on)) out.at[out.count++] = k;
   }
 }
 
 // All contacts of one leg part with cores closer than `limit`.
 void part_contacts(const Terrain& t, const Body& b, bool upper, I live, float limit, Contacts& out) {
   const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
-  I near = live & (b.y - HALF * abs(b.c) - half_width * abs(b.s) - limit < t.top(t.cell(b.x)));
+  F tall = HALF * abs(b.c) + half_width * abs(b.s) + limit, wide = HALF * abs(b.s) + half_width * abs(b.c) + limit;
+  I near = live & (b.y - tall < t.top(t.cell(b.x)));
   if (!any(near)) return;
-  corner_contact(t, b, upper, -half_width, -HALF, near, limit, out);
-  corner_contact(t, b, upper, half_width, -HALF, near, limit, out);
-  I lying = near & (b.y + HALF * b.c - half_width * abs(b.s) - limit < t.top(t.cell(b.x)));
-  if (any(lying)) {
-    corner_contact(t, b, upper, -half_width, HALF, lying, limit, out);
-    corner_contact(t, b, upper, half_width, HALF, lying, limit, out);
+  I cell = t.cell(b.x - wide);
+  for (int k = 0; k < 4; k++, cell += 1) {
+    F x = tofloat(cell) * CELL;
+    I on = near & (x <= b.x + wide) & (cell < t.g->cells);
+    if (!any(on)) break;
+    F before = t.height(cell, -1), left = t.height(cell, 0), right = t.height(cell, 1);
+    I step = on & (before != left) & (x >= b.x - wide);
+    if (any(step)) edge_contacts(b, upper, x, before, x, left + only(before == left, splat(1.0f)), step, limit, splati(0), out);
+    edge_contacts(b, upper, x, left, x + CELL, right, on, limit, splati(1) << (cell & 15), out);
   }
-  node_contacts(t, b, upper, half_width, near, limit, out);
 }
 
 // Whether the hull's core is closer to the ground than `limit`.
@@ -434,14 +404,11 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
 
 // How far a contact is from its rest, and the direction that parts the leg from the ground.
 AIGA_INLINE F separation(const Contact& c, const Body& part, F& nx, F& ny, F& px, F& py) {
-  if (c.corner) {
-    nx = c.nx, ny = c.ny;
-    px = part.x + part.c * c.lx - part.s * c.ly, py = part.y + part.s * c.lx + part.c * c.ly;
-    return nx * px + ny * py - c.offset - SKIN;
-  }
-  nx = -(part.c * c.lx - part.s * c.ly), ny = -(part.s * c.lx + part.c * c.ly);
-  px = c.px, py = c.py;
-  return -(nx * (px - part.x) + ny * (py - part.y)) - c.offset - SKIN;
+  F lx = part.c * c.lx - part.s * c.ly, ly = part.s * c.lx + part.c * c.ly;
+  nx = select(c.by_face, -lx, c.nx), ny = select(c.by_face, -ly, c.ny);
+  px = select(c.by_face, c.px, part.x + lx), py = select(c.by_face, c.py, part.y + ly);
+  F by_edge = nx * px + ny * py, by_face = nx * (part.x - px) + ny * (part.y - py);
+  return select(c.by_face, by_face, by_edge) - c.offset - SKIN;
 }
 
 // Moves one part out of the ground as if it were free.
