@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from own_world import BRAIN, CarWorld, HillSpace, system
 
 from aiga import testing
 from aiga.brains import MLP
@@ -18,6 +17,7 @@ from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experien
 from aiga.play import evaluator, flatten
 from aiga.worlds.walker.course import Course
 from aiga.worlds.walker.space import WalkerSpace
+from own_world import BRAIN, CarWorld, HillSpace, system
 
 KEY = jax.random.key(0)
 FLAT = HillSpace().sample(KEY)

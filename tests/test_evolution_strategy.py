@@ -106,7 +106,7 @@ def test_it_finds_the_bottom_of_a_bowl() -> None:
 
 
 def test_the_first_step_and_the_decays_are_the_published_ones() -> None:
-    """Adam's first step is the rate, along the sign of the gradient minus l2 times weights; then both decay."""
+    """Adam's first step is the rate, along the sign of gradient minus l2 times weights; then both decay."""
     strategy = EvolutionStrategy(Config(population=2, rate=0.01, rate_decay=0.5, sigma_decay=0.5))
     state = strategy.init(KEY, np.array([2.0, -3.0], np.float32))
     flat = Experience(jnp.ones((1, 2)), jnp.zeros(2))  # no slope: only l2 pulls, towards zero

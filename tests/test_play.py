@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from own_world import BRAIN, CarWorld, Hills, HillSpace
 
 from aiga.brains import MLP
 from aiga.play import Arena, evaluation_seeds, evaluator, flatten, returns, rollout, unflattener
+from own_world import BRAIN, CarWorld, Hills, HillSpace
 
 KEY = jax.random.key(7)
 FLAT = HillSpace().sample(KEY)
