@@ -1,4 +1,5 @@
-"""A small system for the tests of runs and of the command line: every event kind, every sort of state, no compiling."""
+"""A small system for the tests of runs and of the command line: every event kind, every sort of state, no
+compiling."""
 
 from __future__ import annotations
 
@@ -85,14 +86,9 @@ class Toy:
         for i, walker in enumerate(active):
             theta = walker.theta + np.float32(self.config.es.rate) * rng.normal(size=8).astype(np.float32)
             score = float(theta.sum()) if rng.random() > 0.05 else float("nan")
-            active[i] = Walker(
-                walker.id,
-                walker.course,
-                theta,
-                score,
-                walker.solved,
-                (*walker.recent[-2:], np.float32(score)),
-            )
+            # A NumPy number where the annotation says float: the run has to settle it.
+            recent: Any = (*walker.recent[-2:], np.float32(score))
+            active[i] = Walker(walker.id, walker.course, theta, score, walker.solved, recent)
             events.append(Event("score", {"id": walker.id, "score": score, "finished": 0.5, "agent": theta}))
             if score > 1 and not walker.solved:
                 active[i] = Walker(walker.id, walker.course, theta, score, True)

@@ -12,7 +12,7 @@ from aiga.interfaces import System
 
 @dataclass(frozen=True)
 class Policy:
-    """How an agent's flat weights are wired: layers of `sizes`, activations after the hidden ones and the last."""
+    """How an agent's flat weights are wired: layers of `sizes`, and their activations."""
 
     sizes: Sequence[int]
     activation: str
@@ -23,9 +23,9 @@ class Policy:
 class Entry:
     """One system.
 
-    `config` gives its frozen dataclass, `build` the system from an instance of it. `preset` is the default one.
-    `replay(course, weights, seed, out, lidar)` draws one episode and says in a line how it went, `policy` is what
-    `aiga export` writes down; both may be missing. `course` comes as stored: plain JSON data.
+    `config` gives its frozen dataclass, `build` the system from an instance of it. `preset` is the default
+    one. `replay(course, weights, seed, out, lidar)` draws one episode and says in a line how it went,
+    `policy` is what `aiga export` writes down; both may be missing. `course` is plain JSON data.
     """
 
     summary: str

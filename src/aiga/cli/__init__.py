@@ -1,7 +1,7 @@
 """The command line: `aiga run | list | show | replay | export | bench`.
 
-Mistakes end in one line, "aiga: field: what is allowed", and exit status 2. Everything heavy is imported by the
-command that needs it.
+Mistakes end in one line, "aiga: field: what is allowed", and exit status 2. Everything heavy is imported by
+the command that needs it.
 """
 
 from __future__ import annotations
@@ -132,8 +132,9 @@ def _parser() -> _Parser:
     run = commands.add_parser(
         "run",
         help="start or continue a run",
-        description="Starts a run, or continues it where it stopped. Without a bound it goes on until Ctrl-C, which ends "
-        "it at the next safe point; killed at any instant, it loses at most the iteration in flight.",
+        description="Starts a run, or continues it where it stopped. Without a bound it goes on until "
+        "Ctrl-C, which ends it at the next safe point; killed at any instant, it loses at most the iteration "
+        "in flight.",
         add_help=False,
     )
     run.add_argument("system", metavar="SYSTEM", nargs="?", help="what to run, such as poet")
@@ -159,7 +160,8 @@ def _parser() -> _Parser:
     show = commands.add_parser(
         "show",
         help="what lives in a run",
-        description="The tree of a run's environments: which descended from which, their scores, what was solved.",
+        description="The tree of a run's environments: which descended from which, their scores, "
+        "what was solved.",
     )
     show.add_argument("name", metavar="NAME", type=_name)
     show.add_argument(
@@ -176,7 +178,8 @@ def _parser() -> _Parser:
     replay.add_argument("environment", metavar="ENV", type=_index, help="id of the environment")
     replay.add_argument(
         "--agent",
-        help="id of the environment whose agent to take, or first digits of an agent's SHA-256 (default: its own)",
+        help="id of the environment whose agent to take, or first digits of an agent's SHA-256 "
+        "(default: its own)",
     )
     replay.add_argument("--seed", type=_seed, default=0, help="of the episode (default: 0)")
     replay.add_argument("--out", type=Path, required=True, metavar="FILE.gif", help="where to draw it")
@@ -186,8 +189,8 @@ def _parser() -> _Parser:
     export = commands.add_parser(
         "export",
         help="take an agent out",
-        description="Writes an agent's weights (safetensors) and a stand-alone policy.py that needs NumPy alone: "
-        "act(observation) -> action.",
+        description="Writes an agent's weights (safetensors) and a stand-alone policy.py that needs NumPy "
+        "alone: act(observation) -> action.",
     )
     export.add_argument("name", metavar="NAME", type=_name)
     export.add_argument(
@@ -270,7 +273,7 @@ def _index(text: str) -> int:
     return number
 
 
-# -- aiga run -------------------------------------------------------------------------------------------------------
+# -- aiga run -----------------------------------------------------------------------------------------------
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -338,7 +341,7 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             progress.say(f"{options.runs_dir / name}: {options.system}, seed {seed}, {verb}")
             if changed:
                 progress.say(
-                    f"note: other versions than last time, so other numbers are possible: {'; '.join(changed)}"
+                    f"note: other versions than last time may give other numbers: {'; '.join(changed)}"
                 )
             progress.begin(iteration)
 
@@ -440,7 +443,8 @@ def _closing(store: Store, options: argparse.Namespace) -> str:
     lines = [f"{name}: iteration {summary.iteration}" + _with_steps(summary.metrics.get("steps"))]
     rows = store.rows("environments")
     if rows:
-        born = f"{counted(summary.environments, 'environment')} ({summary.active} active, {summary.archived} archived)"
+        living = f"{summary.active} active, {summary.archived} archived"
+        born = f"{counted(summary.environments, 'environment')} ({living})"
         lines.append(f"  {born}, {summary.solved} solved, {counted(summary.transfers, 'transfer')}")
     if summary.best_transfer:
         source, target, gain, kind = summary.best_transfer
@@ -462,7 +466,7 @@ def _with_steps(steps: float | None) -> str:
     return f", {steps:,.0f} steps" if steps else ""
 
 
-# -- the others -----------------------------------------------------------------------------------------------------
+# -- the others ---------------------------------------------------------------------------------------------
 
 
 def _read(options: argparse.Namespace) -> Store:
@@ -509,7 +513,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _table(found: list[dict[str, Any]]) -> str:
     columns = ("name", "system", "seed", "iteration", "environments", "solved", "steps")
-    lines = [list(columns) + [""]]
+    lines = [[*columns, ""]]
     for row in found:
         state = row.get("error") or ("running" if row["running"] else "" if "system" in row else "not begun")
         lines.append(

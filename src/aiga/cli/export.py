@@ -14,8 +14,8 @@ from aiga.registry import Policy
 def export(weights: np.ndarray, policy: Policy, folder: Path, about: dict[str, str]) -> list[Path]:
     """Writes `weights.safetensors` and `policy.py` into `folder`; returns both paths.
 
-    `weights` f32[N] are those of every layer in turn: W[in, out] row by row, then b[out]. `about` goes into the
-    file's metadata. Raises ValueError when N does not fit the policy's sizes.
+    `weights` f32[N] are those of every layer in turn: W[in, out] row by row, then b[out]. `about` goes into
+    the file's metadata. Raises ValueError when N does not fit the policy's sizes.
     """
     from safetensors.numpy import save
 

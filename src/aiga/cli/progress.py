@@ -37,7 +37,7 @@ class Progress:
         self.title = title
         self.iterations = iterations
         self.seconds = seconds
-        self.out = out or sys.stdout
+        self.out: TextIO | None = out or sys.stdout  # None when it went away
         self.start = self.committed = time.monotonic()
         self.first = self.iteration = 0
         self.looked = float("-inf")
@@ -59,7 +59,7 @@ class Progress:
     def begin(self, iteration: int) -> None:
         self.first = self.iteration = iteration
         self._look()
-        if self.out.isatty():
+        if self.out is not None and self.out.isatty():
             from rich.console import Console
             from rich.live import Live
 
@@ -84,11 +84,11 @@ class Progress:
     def say(self, line: str) -> None:
         """A line of text. A terminal that went away does not end the run."""
         self.message = line
-        if self.live is None:
+        if self.live is None and self.out is not None:
             try:
                 print(line, file=self.out, flush=True)
             except (OSError, ValueError):
-                self.out = _Nowhere()  # type: ignore[assignment]
+                self.out = None
 
     def _look(self) -> None:
         self.looked = now = time.monotonic()
@@ -141,16 +141,6 @@ class Progress:
         if self.message:
             grid.add_row("", Text(self.message, style="yellow"))
         return Panel(grid, title=self.title, title_align="left", expand=False, border_style="cyan")
-
-
-class _Nowhere:
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None: ...
-
-    def isatty(self) -> bool:
-        return False
 
 
 def duration(seconds: float) -> str:

@@ -39,8 +39,9 @@ def as_text(store: Store, width: int, colour: bool) -> str:
     lines = [", ".join(parts)]
     if not rows:
         return "\n".join([*lines, "no environments yet"])
-    counts = f"{counted(summary.environments, 'environment')}: {summary.active} active, {summary.archived} archived"
-    lines.append(f"{counts}, {summary.solved} solved; {counted(summary.transfers, 'transfer')}")
+    living = f"{summary.active} active, {summary.archived} archived, {summary.solved} solved"
+    born, moved = counted(summary.environments, "environment"), counted(summary.transfers, "transfer")
+    lines.append(f"{born}: {living}; {moved}")
     if summary.best_transfer:
         source, target, gain, kind = summary.best_transfer
         lines.append(f"best transfer: {source} -> {target}, {gain:+.1f}, {kind}")

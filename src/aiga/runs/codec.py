@@ -242,16 +242,15 @@ class _Reader:
         return value
 
     def read_number(self, cls: type, tree: Any, path: str) -> Any:
-        allowed = "a whole number" if cls is int else "a number"
+        number: Any = tree
         if isinstance(tree, dict) and "$array" in tree:
             array = self.read_array(tree, path)
-            self.expect(array.ndim == 0, None, path, allowed, tree)
-            tree = array.item()
-        if cls is float and isinstance(tree, dict) and tree.get("$float") in _SPECIAL:
-            return _SPECIAL[tree["$float"]]
-        numeric = not isinstance(tree, bool) and isinstance(tree, (int, float) if cls is float else int)
-        self.expect(numeric, None, path, allowed, tree)
-        return cls(tree)
+            number = array.item() if array.ndim == 0 else array
+        elif isinstance(tree, dict) and cls is float:
+            number = _SPECIAL.get(tree.get("$float", ""), tree)
+        if isinstance(number, bool) or not isinstance(number, (int, float) if cls is float else int):
+            self.expect(False, None, path, "a whole number" if cls is int else "a number", tree)
+        return cls(number)
 
     def read_array(self, tree: Any, path: str) -> np.ndarray:
         if isinstance(tree, dict) and set(tree) == {"$array"}:

@@ -41,12 +41,13 @@ def drive(
     listen: Iterable[Callable[[Step], None]] = (),
     begun: Callable[[int, list[str]], None] = lambda iteration, changed: None,
 ) -> int:
-    """Works on the run in `store` until a bound is met; starts it if `store` is empty. Returns the last iteration.
+    """Works on the run in `store` until a bound is met; starts it if `store` is empty.
 
-    Stops after the iteration in which the run reaches `iterations` in all, `seconds` have passed since the call, or
-    `stop()` turned true. `system` must be what `run.config` describes. `begun` is told the iteration it goes on from
-    and the versions that changed since the last session. Raises `RunError` when the store cannot be written, holds
-    a run of another system or seed, or a state that this version of the system does not know.
+    Returns the last iteration. Stops after the one in which the run reaches `iterations` in all, `seconds`
+    have passed since the call, or `stop()` turned true. `system` must be what `run.config` describes. `begun`
+    is told the iteration it goes on from and the versions that changed since the last session. Raises
+    `RunError` when the store cannot be written, holds a run of another system or seed, or a state that this
+    version of the system does not know.
     """
     import jax
 
@@ -118,8 +119,9 @@ def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def stop_on_signals(notice: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Turns the first SIGINT, SIGTERM or SIGHUP into a wish to stop; the second one ends the process at once.
 
-    Yields the `stop` that `drive` asks for. `notice` is called when the wish comes in. A hang-up that is ignored,
-    as under nohup, stays so. Outside the main thread, where Python handles no signals, nothing is changed.
+    Yields the `stop` that `drive` asks for. `notice` is called when the wish comes in. A hang-up that is
+    ignored, as under nohup, stays so. Outside the main thread, where Python handles no signals, nothing is
+    changed.
     """
     asked = threading.Event()
 

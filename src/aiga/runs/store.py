@@ -1,11 +1,12 @@
 """One run on disk: a folder with `run.db`, everything an iteration did in one transaction.
 
-SQLAlchemy Core only, so that the same text serves SQLite (the default, in the folder) and PostgreSQL (by URL, one
-run to a database). Every table but `clock` and `sessions` follows from configuration and seed alone: two runs of
-the same seed hold the same rows, however often one of them was killed. Those two hold what the wall clock said.
+SQLAlchemy Core only, so that the same text serves SQLite (the default, in the folder) and PostgreSQL (by
+URL, one run to a database). Every table but `clock` and `sessions` follows from configuration and seed
+alone: two runs of the same seed hold the same rows, however often one of them was killed. Those two hold
+what the wall clock said.
 
-A blob is a safetensors file with one tensor, `data`, named by the SHA-256 of its bytes. Blobs stay while a row or
-the checkpoint names them.
+A blob is a safetensors file with one tensor, `data`, named by the SHA-256 of its bytes. Blobs stay while a
+row or the checkpoint names them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, String, Table, Text, event
+from sqlalchemy.exc import DatabaseError
 
 from aiga.interfaces import Event
 from aiga.runs.codec import CodecError, Encoded, plain
@@ -168,7 +170,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """Where a run stands. Counts of environments; `gain` is that of the best transfer, `metrics` the latest of each."""
+    """Where a run stands. Counts of environments; `gain` is that of the best transfer, `metrics` the latest
+    of each."""
 
     iteration: int
     environments: int
@@ -256,7 +259,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- writing ------------------------------------------------------------------------------------------------
+    # -- writing --------------------------------------------------------------------------------------------
 
     def begin(self, run: Run, state: Encoded) -> None:
         """The first commit: what the run is, and its state before the first iteration."""
@@ -296,8 +299,8 @@ class Store:
         """
         blobs, text, refs = self._checkpoint_parts(state)
         projection = _Projection(iteration, blobs)
-        for seq, event in enumerate(events):
-            projection.add(seq, event)
+        for seq, happened in enumerate(events):
+            projection.add(seq, happened)
         with self._writing(blobs):
             with self._transaction() as db:
                 self._insert_blobs(db, blobs)
@@ -368,7 +371,7 @@ class Store:
             db.execute(blobs_table.delete().where(blobs_table.c.sha.in_(some)))
         return loose
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------------------
 
     def run(self) -> Run | None:
         """What the run was started with; None while its first commit is still to come."""
@@ -410,7 +413,8 @@ class Store:
             return [self._plain_row(source, row) for row in db.execute(query).mappings()]
 
     def find_agent(self, text: str) -> str:
-        """The SHA-256 of an agent: of an environment's present one by its id, or by at least 6 first digits."""
+        """The SHA-256 of an agent: of an environment's present one by its id, or by at least 6 first
+        digits."""
         with self._transaction() as db:
             if text.isdecimal() and len(text) < 10:
                 query = sa.select(environments_table.c.agent).where(environments_table.c.id == int(text))
@@ -420,7 +424,7 @@ class Store:
             prefix = text.lower()
             if len(prefix) < 6 or set(prefix) - set("0123456789abcdef"):
                 raise RunError(
-                    f"agent: the id of an environment or at least 6 digits of an agent's SHA-256, not '{text}'"
+                    f"agent: an environment's id or at least 6 digits of an agent's SHA-256, not '{text}'"
                 )
             found: set[str] = set()
             for column in (agents_table.c.sha, environments_table.c.agent):
@@ -454,7 +458,7 @@ class Store:
                     last, sa.and_(metrics.c.name == last.c.name, metrics.c.iteration == last.c.iteration)
                 )
             )
-            values = {name: value for name, value in latest}
+            values = {row.name: row.value for row in latest}
         return Summary(
             iteration, born, born - ended, ended, solved, moved, tuple(best) if best else None, values
         )
@@ -492,13 +496,13 @@ class Store:
                                 if row.get(column) and source in _NAMING
                             }
                         last = f"the row after {' '.join(str(row[key]) for key in keys)}"
-            except sa.exc.DatabaseError as error:
+            except DatabaseError as error:
                 problem = " ".join(str(error.orig).split())
                 raise Damaged(f"{self.folder.name}: damaged: {source.name}, {last}: {problem}") from None
         if named - held:
             raise Damaged(f"{self.folder.name}: damaged: blobs {min(named - held)} is missing")
 
-    def _plain_row(self, source: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _plain_row(self, source: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
         values = dict(row)
         key = " ".join(str(row[column.name]) for column in source.primary_key.columns)
         for column in _JSON_COLUMNS.get(source.name, ()):
@@ -532,7 +536,7 @@ class Store:
     def _blob_path(self, sha: str) -> Path:
         return self.folder / "blobs" / f"{sha}.safetensors"
 
-    # -- the database -------------------------------------------------------------------------------------------
+    # -- the database ---------------------------------------------------------------------------------------
 
     def _prepare(self, write: bool) -> None:
         """Refuses what this version cannot read; a writer also picks up what it needs to know."""
@@ -561,7 +565,7 @@ class Store:
         try:
             with self._engine.begin() as db:
                 yield db
-        except (sa.exc.DatabaseError, sqlite3.Error) as error:
+        except (DatabaseError, sqlite3.Error) as error:
             problem = error if isinstance(error, sqlite3.Error) else error.orig
             if not isinstance(problem, sqlite3.Error) or isinstance(problem, sqlite3.IntegrityError):
                 raise
@@ -589,20 +593,20 @@ class _Projection:
         self.agents: dict[str, dict[str, Any]] = {}
         self.metrics: dict[str, float | None] = {}
 
-    def add(self, seq: int, event: Event) -> None:
-        data = dict(event.data)
+    def add(self, seq: int, happened: Event) -> None:
+        data = dict(happened.data)
         agent = data.pop("agent", None)
         sha = None if agent is None else _add_blob(self.blobs, np.asarray(agent))
-        handler = getattr(self, f"_{event.kind}", None) if event.kind in _KINDS else None
+        handler = getattr(self, f"_{happened.kind}", None) if happened.kind in _KINDS else None
         if handler is not None:
             handler(seq, data, sha)
-        if event.kind in ("score", "metric"):
+        if happened.kind in ("score", "metric"):
             return
         if sha is not None:
             data["agent"] = sha
             row = {"sha": sha, "iteration": self.iteration, "environment": data.get("id", data.get("target"))}
-            self.agents.setdefault(sha, {**row, "kind": event.kind})
-        self._insert("events", seq=seq, kind=event.kind, data=_dump(_plain_event(event.kind, data)))
+            self.agents.setdefault(sha, {**row, "kind": happened.kind})
+        self._insert("events", seq=seq, kind=happened.kind, data=_dump(_plain_event(happened.kind, data)))
 
     def _insert(self, table: str, **values: Any) -> None:
         self.inserts.setdefault(table, []).append({"iteration": self.iteration, **values})
@@ -701,7 +705,8 @@ def _batches(items: list[str]) -> Iterable[list[str]]:
 
 
 def _take_lock(folder: Path) -> int:
-    """Locks the folder for this process. The system lets go of the lock when the process ends, however it ends."""
+    """Locks the folder for this process. The system lets go of the lock when the process ends, however it
+    ends."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     for wait in (0.05, 0.1, 0.2, 0):  # `is_running` holds it for an instant
         try:
@@ -747,7 +752,7 @@ def _engine(database: Path, url: str | None, write: bool) -> sa.Engine:
         url or f"sqlite:///file:{database.resolve()}{options}", poolclass=sa.pool.StaticPool
     )
 
-    @sa.event.listens_for(engine, "connect")
+    @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         # The driver's own BEGIN would come too late for CREATE TABLE; `on_begin` says it instead.
         connection.isolation_level = None
@@ -758,7 +763,7 @@ def _engine(database: Path, url: str | None, write: bool) -> sa.Engine:
         else:
             connection.execute("PRAGMA query_only = ON")
 
-    @sa.event.listens_for(engine, "begin")
+    @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 

@@ -1,0 +1,114 @@
+"""Killed at any instant and resumed, a run ends with the same rows and weights as one that was left alone."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+import toy
+from aiga.runs.loop import drive, stop_on_signals
+from aiga.runs.store import Run, RunError, Store
+from test_runs import config, dump
+
+KILLS = 20
+
+
+def work(folder: str, iterations: int | None, seed: int) -> None:
+    """What each process does: begin or continue the run, as `aiga run` would."""
+    with Store.open(folder, write=True) as store, stop_on_signals() as stop:
+        drive(toy.Toy(toy.Config()), store, Run("toy", seed, config()), iterations=iterations, stop=stop)
+
+
+def reached(folder: Path) -> int:
+    """The last iteration committed; -1 before the run has begun."""
+    try:
+        with Store.open(folder) as store:
+            return -1 if store.run() is None else store.summary().iteration
+    except RunError:
+        return -1
+
+
+@pytest.fixture(scope="module")
+def processes() -> multiprocessing.context.ForkServerContext:
+    """Real processes, started from a server that has imported JAX but not used it: a start costs 0.3 s, not 2."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["test_resume", "jax", "safetensors.numpy"])
+    return context
+
+
+def start(processes: multiprocessing.context.ForkServerContext, *arguments: object) -> BaseProcess:
+    process = processes.Process(target=work, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def test_killed_at_twenty_random_instants(
+    processes: multiprocessing.context.ForkServerContext, tmp_path: Path
+) -> None:
+    seed = random.randrange(2**32)  # a new place to look at every time; the message names it
+    instants = random.Random(seed)
+    killed, alone = tmp_path / "killed", tmp_path / "alone"
+    deaths = []
+    for _ in range(KILLS):
+        before = reached(killed)
+        process = start(processes, str(killed), None, seed)
+        # One kill in four falls while the process starts up, the others while it works.
+        if instants.random() < 0.75:
+            limit = time.monotonic() + 30
+            while reached(killed) <= before and process.is_alive() and time.monotonic() < limit:
+                time.sleep(0.01)
+            time.sleep(instants.uniform(0, 0.15))
+        else:
+            time.sleep(instants.uniform(0, 0.6))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        deaths.append(reached(killed))
+    assert len(set(deaths)) > KILLS / 2, f"too few kills hit a working process: {deaths}"
+
+    last = deaths[-1] + 5
+    for folder in (killed, alone):
+        process = start(processes, str(folder), last, seed)
+        process.join()
+        assert process.exitcode == 0
+    with Store.open(killed) as store:
+        store.verify()
+        assert store.summary().iteration == last
+        assert len(store.rows("sessions")) > KILLS / 2
+    assert dump(killed) == dump(alone), f"seed {seed}, killed after {deaths}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_at_the_next_safe_point(
+    processes: multiprocessing.context.ForkServerContext, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(processes, str(tmp_path / "night"), None, 1)
+    while reached(tmp_path / "night") < 3:
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(10)
+    assert process.exitcode == 0
+    with Store.open(tmp_path / "night", write=True) as store:
+        store.verify()
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        work(str(tmp_path / name), 3, seed)
+    assert dump(tmp_path / "a")["scores"] != dump(tmp_path / "b")["scores"]
+    with pytest.raises(RunError, match="a: a run of toy with seed 1"):
+        work(str(tmp_path / "a"), 4, 2)
+
+
+def test_a_time_bound_ends_it(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    with Store.open(tmp_path / "night", write=True) as store:
+        last = drive(toy.Toy(toy.Config()), store, Run("toy", 0, config()), seconds=0.5)
+    assert last > 0
+    assert time.monotonic() - begin < 10

@@ -1,0 +1,361 @@
+"""One run on disk: what the codec brings back, what the store keeps, and what it says when it cannot."""
+
+import json
+import math
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+import toy
+from aiga.interfaces import Event
+from aiga.runs import store as stored
+from aiga.runs.codec import CodecError, decode, encode, plain, types_in
+from aiga.runs.loop import drive
+from aiga.runs.store import Damaged, Run, RunError, Store, Unwritable
+
+T = TypeVar("T")
+
+
+class Moment(NamedTuple):
+    mean: np.ndarray
+    count: int
+
+
+@dataclass(frozen=True)
+class Leaf:
+    size: float
+    name: str = "leaf"
+
+
+@dataclass(frozen=True)
+class Tree(Generic[T]):
+    leaves: tuple[T, ...]
+    moment: Moment
+    table: dict[int, list[float]]
+    kind: Literal["oak", "elm"]
+    score: float | None
+    either: Leaf | Moment | None
+    free: Any
+    generic: T
+    odd: dict[str, Any] = field(default_factory=dict)
+
+
+def tree() -> Tree[Leaf]:
+    return Tree(
+        leaves=(Leaf(math.nan), Leaf(-math.inf), Leaf(-0.0)),
+        moment=Moment(np.arange(6, dtype=np.float64).reshape(2, 3).T, 3),
+        table={3: [0.1, 1e-300], -1: []},
+        kind="elm",
+        score=None,
+        either=Moment(np.array(2, np.uint32), 0),
+        free=((1, [2.5, None]), np.float32(0.1), {"a": True}),
+        generic=Leaf(1.0),
+        odd={"$array": 1, "a.b": np.zeros(2, bool), "a": {"b": np.ones(0)}},
+    )
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal to the bit and of equal types, arrays and NaN included."""
+    if isinstance(a, np.ndarray | np.generic):
+        a, b = np.asarray(a), np.asarray(b)
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float):
+        return math.copysign(1, a) == math.copysign(1, b) and (a == b or (math.isnan(a) and math.isnan(b)))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if hasattr(a, "__dataclass_fields__"):
+        return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+    return a == b
+
+
+def test_a_state_comes_back_as_it_was() -> None:
+    first = tree()
+    encoded = encode(first)
+    text = json.dumps(encoded.tree, allow_nan=False)
+    again = decode(Tree, json.loads(text), encoded.arrays, types_in(first))
+    assert same(again, first)
+
+
+def test_numbers_settle_to_what_the_annotation_says() -> None:
+    encoded = encode(Leaf(np.float32(0.1)))  # type: ignore[arg-type]
+    leaf = decode(Leaf, encoded.tree, encoded.arrays)
+    assert type(leaf.size) is float
+    assert leaf.size == float(np.float32(0.1))
+
+
+def test_plain_data_keeps_every_digit() -> None:
+    numbers = np.float32([0.1, 1 / 3, 1e-20, np.nan])
+    written = json.loads(json.dumps(plain({"x": numbers}), allow_nan=False))["x"]
+    assert written[3] is None
+    assert np.array_equal(np.float32(written[:3]), numbers[:3])
+    assert len(str(written[0])) == 3  # as short as can be
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "message"),
+    [
+        (Leaf, {"size": "big"}, "size: a number, not 'big'"),
+        (Leaf, {"size": True}, "size: a number, not True"),
+        (Leaf, {"siez": 1}, "siez: unknown field; Leaf has size, name"),
+        (Leaf, {}, "Leaf with its fields size"),
+        (tuple[Leaf, ...], [{"size": 1}, {"size": None}], "1.size: a number, not None"),
+        (toy.Config, {"es": {"rate": 2}}, "es.rate: above 0, up to 1"),
+        (toy.Config, {"reach": [1]}, "reach: 2 values, not 1"),
+        (Any, {"$type": "Popen"}, "a known type, not Popen"),
+        (dict[str, Literal["a"]], {"k": "b"}, "k: one of 'a', not 'b'"),
+    ],
+)
+def test_data_that_does_not_fit_is_named(kind: Any, data: Any, message: str) -> None:
+    with pytest.raises(CodecError) as caught:
+        decode(kind, data)
+    assert str(caught.value).startswith(message)
+
+
+def test_what_cannot_be_stored_is_named() -> None:
+    with pytest.raises(CodecError, match=r"^a\.1: dataclasses, tuples.*not a set"):
+        encode({"a": [1, {2}]})
+
+
+# -- the store -------------------------------------------------------------------------------------------------
+
+
+def config() -> dict[str, Any]:
+    return plain(toy.Config())
+
+
+def run_toy(folder: Path, iterations: int, **options: Any) -> int:
+    with Store.open(folder, write=True) as store:
+        return drive(toy.Toy(toy.Config()), store, Run("toy", 3, config()), iterations=iterations, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 40 iterations; tests copy it before they change it."""
+    folder = tmp_path_factory.mktemp("runs") / "night"
+    assert run_toy(folder, 40) == 40
+    return folder
+
+
+@pytest.fixture
+def night(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "night"))
+
+
+def test_every_event_becomes_its_rows(tmp_path: Path) -> None:
+    log: list[tuple[int, Event]] = []
+    run_toy(
+        tmp_path / "night", 40, listen=[lambda step: log.extend((step.iteration, e) for e in step.events)]
+    )
+
+    def of(kind: str) -> list[tuple[int, dict[str, Any]]]:
+        return [(i, event.data) for i, event in log if event.kind == kind]
+
+    with Store.open(tmp_path / "night") as store:
+        rows = {row["id"]: row for row in store.rows("environments")}
+        for i, birth in of("birth"):
+            row = rows[birth["id"]]
+            assert (row["born"], row["parent"]) == (i, birth["parent"])
+            assert row["course"] == plain(birth["course"])
+        assert {i: row["ended"] for i, row in rows.items() if row["ended"]} == {
+            data["id"]: i for i, data in of("extinction")
+        }
+        assert {i: row["solved"] for i, row in rows.items() if row["solved"]} == {
+            data["id"]: i for i, data in of("solve")
+        }
+        moved = [
+            (row["iteration"], row["source"], row["target"], row["kind"]) for row in store.rows("transfers")
+        ]
+        assert moved == [(i, data["source"], data["target"], data["kind"]) for i, data in of("transfer")]
+        assert len(store.rows("scores")) == len(of("score"))
+        assert all(row["score"] is None or math.isfinite(row["score"]) for row in store.rows("scores"))
+        kept = [(row["iteration"], row["kind"]) for row in store.rows("events")]
+        assert kept == [(i, event.kind) for i, event in log if event.kind not in ("score", "metric")]
+        summary = store.summary()
+        assert summary.metrics == {**of("metric")[-1][1], "loss": None}
+        gains = [data["gain"] for _, data in of("transfer") if math.isfinite(data["gain"])]
+        assert summary.best_transfer is not None
+        assert summary.best_transfer[2] == max(gains)
+        # The agents that rows name are there, the present one of an environment too.
+        last = [event.data for _, event in log if event.kind == "score"][-1]
+        assert np.array_equal(store.array(store.find_agent(str(last["id"]))), last["agent"])
+        named = store.rows("transfers")[0]["agent"]
+        assert np.array_equal(store.array(store.find_agent(named[:10])), of("transfer")[0][1]["agent"])
+
+
+def test_what_nothing_names_is_deleted(night: Path) -> None:
+    with Store.open(night) as store:
+        _, encoded = store.load()
+        named = {row["sha"] for row in store.rows("agents")} | {
+            row["agent"] for row in store.rows("environments")
+        }
+        held = {row["sha"] for row in store.rows("blobs")}
+        in_state = {stored.sha_of(stored.blob_of(array)) for array in encoded.arrays.values()}
+        assert held == named | in_state
+        large = {row["sha"] for row in store.rows("blobs") if row["bytes"] is None}
+    # The state's one array over a megabyte is a file; its forerunners are gone.
+    assert {path.stem for path in (night / "blobs").iterdir()} == large
+    assert len(large) == 1
+
+
+def test_a_second_writer_is_refused_and_readers_are_not(night: Path) -> None:
+    with Store.open(night, write=True):
+        with pytest.raises(RunError, match=r"^night: process \d+ is already working on this run$"):
+            Store.open(night, write=True)
+        with Store.open(night) as reader:
+            assert reader.summary().iteration == 40
+    Store.open(night, write=True).close()
+
+
+def test_files_of_an_interrupted_commit_are_swept(night: Path) -> None:
+    for name in ("0" * 64 + ".safetensors", "1" * 64 + ".part"):
+        (night / "blobs" / name).write_bytes(b"half")
+    Store.open(night, write=True).close()
+    assert len(list((night / "blobs").iterdir())) == 1
+
+
+def edit(folder: Path, statement: str, *values: Any) -> None:
+    with sqlite3.connect(folder / "run.db") as db:
+        db.execute(statement, values)
+    db.close()
+
+
+def scribble(folder: Path) -> None:
+    """Overwrites one page in the middle of the table of scores."""
+    with sqlite3.connect(folder / "run.db") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'scores'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    db.close()
+    with open(folder / "run.db", "r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xaa" * size)
+
+
+SHA = "(SELECT min(sha) FROM blobs WHERE bytes IS NOT NULL)"
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (
+            lambda f: edit(f, f"UPDATE blobs SET bytes = zeroblob(size) WHERE sha = {SHA}"),
+            r"blobs [0-9a-f]{64}: its bytes do not match its SHA-256",
+        ),
+        (lambda f: edit(f, f"DELETE FROM blobs WHERE sha = {SHA}"), r"blobs [0-9a-f]{64} is missing"),
+        (
+            lambda f: next((f / "blobs").iterdir()).unlink(),
+            r"blobs [0-9a-f]{64}: its file is missing",
+        ),
+        (
+            lambda f: edit(f, "UPDATE environments SET course = '{' WHERE id = 2"),
+            "environments 2, course: not JSON",
+        ),
+        (
+            lambda f: edit(f, "UPDATE checkpoint SET state = replace(state, '2.5', '3.5')"),
+            "checkpoint 1 does not match its SHA-256",
+        ),
+        (
+            lambda f: edit(f, "UPDATE events SET data = CAST(X'7BFFFE7D' AS TEXT) WHERE iteration > 20"),
+            r"events, the row after \d+ \d+: Could not decode to UTF-8",
+        ),
+        (scribble, "scores, the first row: "),
+        (lambda f: (f / "run.db").write_bytes(b"not a database" * 1000), "run.db: file is not a database"),
+    ],
+)
+def test_damage_is_named_by_its_row(night: Path, harm: Callable[[Path], Any], message: str) -> None:
+    with Store.open(night) as store:
+        store.verify()
+    harm(night)
+    with pytest.raises(Damaged, match=rf"^night: damaged: {message}") as caught, Store.open(night) as store:
+        store.verify()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_of_a_newer_version_is_refused(night: Path) -> None:
+    edit(night, "UPDATE run SET format = 7")
+    with pytest.raises(RunError, match=r"^night: made by a newer aiga \(format 7; this one reads up to 1\)$"):
+        Store.open(night)
+
+
+def test_a_state_that_no_longer_fits_is_refused(night: Path) -> None:
+    with Store.open(night, write=True) as store:
+        iteration, encoded = store.load()
+        encoded.tree["best"] = "high"
+        store.commit(iteration + 1, [], encoded, 0.0)
+    with pytest.raises(RunError, match="its state does not fit this version of the system: best: "):
+        run_toy(night, 50)
+
+
+def test_a_run_on_a_medium_that_cannot_be_written_is_still_read(night: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(stored.os, "access", lambda path, mode: False)
+    with Store.open(night) as store:
+        assert store.summary().iteration == 40
+    assert {path.name for path in night.iterdir()} == {"run.db", "lock", "blobs"}
+
+
+def test_a_full_database_ends_the_run_at_its_last_commit(tmp_path: Path) -> None:
+    reached: list[int] = []
+    with Store.open(tmp_path / "night", write=True) as store:
+
+        def fill(step: Any) -> None:
+            reached.append(step.iteration)
+            with store._engine.connect() as db:
+                pages = db.exec_driver_sql("PRAGMA page_count").scalar_one()
+                db.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+
+        with pytest.raises(Unwritable, match=r"^night: the disk is full$"):
+            drive(toy.Toy(toy.Config()), store, Run("toy", 3, config()), listen=[fill])
+    with Store.open(tmp_path / "night") as store:
+        assert store.summary().iteration == reached[-1]
+        store.verify()
+    # With room again it goes on as if nothing had been.
+    run_toy(tmp_path / "night", reached[-1] + 5)
+    run_toy(tmp_path / "other", reached[-1] + 5)
+    assert dump(tmp_path / "night") == dump(tmp_path / "other")
+
+
+def test_a_file_that_may_not_grow_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    """The operating system refuses to write, as it does on a full disk or beyond a quota."""
+
+    program = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1]); import toy\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "sys.exit(toy.main(sys.argv[2:]))"
+    )
+    command = [sys.executable, "-c", program, str(Path(toy.__file__).parent), "run", "toy", "--name", "night"]
+    ran = subprocess.run(
+        [*command, "--runs-dir", str(tmp_path), "--iterations", "500"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert len(ran.stderr.splitlines()) == 1, ran.stderr
+    assert ran.stderr.startswith("aiga: ")
+    assert "left it" in ran.stderr
+
+
+def test_every_statement_of_the_schema_is_postgresql_too() -> None:
+    for table in stored.metadata.sorted_tables:
+        assert str(sa.schema.CreateTable(table).compile(dialect=postgresql.dialect()))
+
+
+def dump(folder: Path) -> dict[str, Any]:
+    """Every row and every file but what the wall clock said."""
+    with Store.open(folder) as store:
+        rows = {name: store.rows(name) for name in stored.metadata.tables if name not in stored.WALL_CLOCK}
+    return {**rows, "files": {path.name: path.read_bytes() for path in (folder / "blobs").iterdir()}}
