@@ -20,6 +20,8 @@ BASE = 400 / 30 / 4  # m, the height of flat ground
 PAD = 20  # cells, the flat ground the walker starts on
 GOAL = 190 * CELL  # m, a hull beyond it has finished
 HIGHEST = 1000.0  # m; float32 still tells millimetres apart there
+RANGE = 160 / 30  # m, of the lidar
+ANGLES = 1.5 * np.arange(10) / 10  # rad, of its rays, from straight down towards the right
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,30 @@ def heights(name: str, values: Any, size: int) -> np.ndarray:
     if np.abs(array).max() > HIGHEST:
         raise ValueError(f"course.{name}: must lie within -{HIGHEST:g} and {HIGHEST:g} m")
     return array
+
+
+def segments(course: Course) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends f64[S, 2] of every slope and vertical face."""
+    x = np.arange(CELLS + 1) * CELL
+    left, right = np.asarray(course.left, float), np.asarray(course.right, float)
+    slopes = np.stack([x[:-1], left], 1), np.stack([x[1:], right], 1)
+    faces = np.stack([x[1:-1], right[:-1]], 1), np.stack([x[1:-1], left[1:]], 1)
+    jump = right[:-1] != left[1:]
+    return np.concatenate([slopes[0], faces[0][jump]]), np.concatenate([slopes[1], faces[1][jump]])
+
+
+def rays(course: Course, x: float, y: float) -> np.ndarray:
+    """f64[10]: how far along its 160/30 m each lidar ray from (x, y) m first meets the ground; 1 where it
+    does not."""
+    ends = np.stack([x + RANGE * np.sin(ANGLES), y - RANGE * np.cos(ANGLES)], 1)
+    a, b = segments(course)
+    near = (a[:, 0] <= x + RANGE) & (b[:, 0] >= x)
+    a, b = a[near], b[near]
+    d, e = ends - (x, y), b - a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cross = d[:, None, 0] * e[None, :, 1] - d[:, None, 1] * e[None, :, 0]
+        away = a[None] - (x, y)
+        t = (away[..., 0] * e[None, :, 1] - away[..., 1] * e[None, :, 0]) / cross
+        u = (away[..., 0] * d[:, None, 1] - away[..., 1] * d[:, None, 0]) / cross
+    hit = (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
+    return np.where(hit, t, 1.0).min(1, initial=1.0)

@@ -15,15 +15,14 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aiga.worlds.walker.course import CELL, CELLS, GOAL, LENGTH, Course
+from aiga.worlds.walker import body
+from aiga.worlds.walker.course import ANGLES, CELL, CELLS, GOAL, LENGTH, RANGE, Course, rays
 
 FINE = 2  # supersampling
 SKIN = 0.01  # m, the rounding that Box2D adds to every shape
-CENTRE = np.array([-0.0200364366, -0.00564664043])  # of the hull's mass, in the hull's own frame, m
-HULL = np.array([(-30, 9), (6, 9), (34, 1), (34, -8), (-30, -8)]) / 30 - CENTRE
-UPPER, LOWER = (4 / 30, 17 / 30), (3.2 / 30, 17 / 30)  # half width, half length, m
-RANGE = 160 / 30  # m, of the lidar
-ANGLES = 1.5 * np.arange(10) / 10  # rad, from straight down
+CENTRE = body.HULL_CENTRE  # of the hull's mass, in the hull's own frame, m
+HULL = body.HULL - CENTRE
+UPPER, LOWER = ((width, body.LEG_HALF) for width in body.LEG_HALF_WIDTH)  # half width, half length, m
 
 SKY, HAZE = (214, 234, 247), (240, 247, 251)
 CLOUD = (249, 252, 254)
@@ -147,23 +146,6 @@ def gallery(
     return whole
 
 
-def rays(course: Course, x: float, y: float) -> np.ndarray:
-    """f64[10]: how far along its 160/30 m each lidar ray from (x, y) m first meets the ground; 1 where it
-    does not."""
-    ends = np.stack([x + RANGE * np.sin(ANGLES), y - RANGE * np.cos(ANGLES)], 1)
-    a, b = _segments(course)
-    near = (a[:, 0] <= x + RANGE) & (b[:, 0] >= x)
-    a, b = a[near], b[near]
-    d, e = ends - (x, y), b - a
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cross = d[:, None, 0] * e[None, :, 1] - d[:, None, 1] * e[None, :, 0]
-        away = a[None] - (x, y)
-        t = (away[..., 0] * e[None, :, 1] - away[..., 1] * e[None, :, 0]) / cross
-        u = (away[..., 0] * d[:, None, 1] - away[..., 1] * d[:, None, 0]) / cross
-    hit = (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
-    return np.where(hit, t, 1.0).min(1, initial=1.0)
-
-
 def _poses(pose: Any) -> np.ndarray:
     """f64[K, 5, 3], K at least 1, finite."""
     array = np.asarray(pose, float)
@@ -173,16 +155,6 @@ def _poses(pose: Any) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError("pose: must be finite")
     return array
-
-
-def _segments(course: Course) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends f64[S, 2] of every slope and vertical face."""
-    x = np.arange(CELLS + 1) * CELL
-    left, right = np.asarray(course.left, float), np.asarray(course.right, float)
-    slopes = np.stack([x[:-1], left], 1), np.stack([x[1:], right], 1)
-    faces = np.stack([x[1:-1], right[:-1]], 1), np.stack([x[1:-1], left[1:]], 1)
-    jump = right[:-1] != left[1:]
-    return np.concatenate([slopes[0], faces[0][jump]]), np.concatenate([slopes[1], faces[1][jump]])
 
 
 def _extent(course: Course) -> tuple[float, float]:
