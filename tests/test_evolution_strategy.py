@@ -145,14 +145,17 @@ def test_learners_taught_together_learn_what_they_learn_alone() -> None:
         return Outcome(returns, np.ones(len(weights), np.int32), np.ones(len(weights), bool))
 
     strategy = EvolutionStrategy(Config(population=16))
-    keys = list(jax.random.split(KEY, 3))
     states = [strategy.init(KEY, START * scale) for scale in (1, 2, 3)]
-    results = [strategy.generation(keys, states, [0.0, 1.0, 2.0], evaluate, batch) for batch in (48, 32, 1)]
+    results = [strategy.generation(KEY, states, [0.0, 1.0, 2.0], evaluate, batch) for batch in (48, 32, 1)]
     assert calls == [48, 32, 16, 16, 16, 16]
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one.weights, two.weights)
-    assert not np.array_equal(results[0][0].weights, results[0][1].weights)
+    asked = strategy.ask(KEY, states[1])
+    returns = evaluate(asked.weights, [1.0], np.zeros(16, np.int32), asked.seeds).returns
+    alone, _ = strategy.learn(None, KEY, states[1], Experience(asked.noise, returns))
+    np.testing.assert_array_equal(alone.weights, results[0][1].weights)
+    assert strategy.generation(KEY, [], [], evaluate, 16) == []
 
 
 @pytest.mark.parametrize(

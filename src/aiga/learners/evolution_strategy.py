@@ -102,19 +102,22 @@ def gradient(experience: Experience, sigma: Array | float) -> jax.Array:
     return (ranks[:pairs] - ranks[pairs:]) @ experience.noise / pairs / sigma
 
 
-@partial(jax.jit, static_argnames="config")
-def _ask(config: Config, key: jax.Array, weights: Array, steps: Any) -> Generation:
+@partial(jax.jit, static_argnames=("config", "count"))
+def _draw(config: Config, key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    """Noise f32[P / 2, count] and seeds u32[P] of a generation."""
     noise_key, seed_key = jax.random.split(key)
     pairs = config.population // 2
-    noise = jax.random.normal(noise_key, (pairs, len(weights)), jnp.float32)
-    spread = _decayed(config.sigma, config.sigma_decay, config.sigma_floor, steps) * noise
     distinct = {"generation": 1, "pair": pairs, "episode": config.population}[config.seeds]
     seeds = jax.random.bits(seed_key, (distinct,), jnp.uint32) >> 1
-    return Generation(
-        jnp.concatenate([weights + spread, weights - spread]),
-        jnp.tile(seeds, config.population // distinct),
-        noise,
-    )
+    noise = jax.random.normal(noise_key, (pairs, count), jnp.float32)
+    return noise, jnp.tile(seeds, config.population // distinct)
+
+
+@partial(jax.jit, static_argnames="config")
+def _spread(config: Config, noise: jax.Array, weights: Array, steps: Any) -> jax.Array:
+    """The population f32[P, N] around `weights`."""
+    spread = _decayed(config.sigma, config.sigma_decay, config.sigma_floor, steps) * noise
+    return jnp.concatenate([weights + spread, weights - spread])
 
 
 @partial(jax.jit, static_argnames="config")
@@ -153,7 +156,9 @@ class EvolutionStrategy:
 
     def ask(self, key: jax.Array, state: State, meta: Config | None = None) -> Generation:
         """The antithetic population around the learner's weights, and who plays which episode."""
-        return _ask(meta or self.config, key, state.weights, state.steps)
+        config = meta or self.config
+        noise, seeds = _draw(config, key, len(state.weights))
+        return Generation(_spread(config, noise, state.weights, state.steps), seeds, noise)
 
     def learn(
         self, meta: Config | None, key: jax.Array, state: State, experience: Experience
@@ -165,7 +170,7 @@ class EvolutionStrategy:
 
     def generation(
         self,
-        keys: Sequence[jax.Array],
+        key: jax.Array,
         states: Sequence[State],
         courses: Sequence[Any],
         evaluate: Evaluate,
@@ -173,21 +178,25 @@ class EvolutionStrategy:
     ) -> list[State]:
         """One step of each of K learners on a course each, their populations played together.
 
-        No call of `evaluate` asks for more than `batch` episodes unless one population alone does: it bounds
-        memory, and does not change the result. The states returned hold NumPy arrays.
+        All of them use the noise and seeds of `key`: drawing these would otherwise cost more than all the
+        rest here, and learners on different courses need no different ones. No call of `evaluate` asks for
+        more than `batch` episodes unless one population alone does: it bounds memory, and does not change the
+        result. The states returned hold NumPy arrays.
         """
-        together = max(1, batch // self.config.population)
-        learned: list[State] = []
+        if not states:
+            return []
+        config, learned = self.config, []
+        noise, seeds = _draw(config, key, len(states[0].weights))
+        together = max(1, batch // config.population)
         for at in range(0, len(states), together):
-            some = slice(at, at + together)
-            asked = [self.ask(key, state) for key, state in zip(keys[some], states[some], strict=True)]
+            some = states[at : at + together]
             outcome = evaluate(
-                np.concatenate([generation.weights for generation in asked]),
-                courses[some],
-                np.repeat(np.arange(len(asked), dtype=np.int32), self.config.population),
-                np.concatenate([generation.seeds for generation in asked]),
+                np.concatenate([_spread(config, noise, state.weights, state.steps) for state in some]),
+                courses[at : at + together],
+                np.repeat(np.arange(len(some), dtype=np.int32), config.population),
+                np.tile(seeds, len(some)),
             )
-            returns = np.asarray(outcome.returns, np.float32).reshape(len(asked), -1)
-            for key, state, asking, come in zip(keys[some], states[some], asked, returns, strict=True):
-                learned.append(self.learn(None, key, state, Experience(asking.noise, come))[0])
+            returns = np.asarray(outcome.returns, np.float32).reshape(len(some), -1)
+            for state, come in zip(some, returns, strict=True):
+                learned.append(self.learn(None, key, state, Experience(noise, come))[0])
         return jax.device_get(learned)

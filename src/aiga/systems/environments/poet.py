@@ -259,8 +259,7 @@ class POET(Generic[C]):
     def learn(self, key: jax.Array, state: State[C], arena: Arena) -> State[C]:
         """One step of the evolution strategy for every pair, and its new agent's score."""
         courses = [pair.course for pair in state.active]
-        keys = [jax.random.fold_in(key, pair.id) for pair in state.active]
-        learners = self._taught(keys, [pair.learner for pair in state.active], courses, arena)
+        learners = self._taught(key, [pair.learner for pair in state.active], courses, arena)
         scores = arena.score([learner.weights for learner in learners], courses)
         active = [
             replace(pair, learner=learner, score=score, finished=finished)
@@ -299,10 +298,9 @@ class POET(Generic[C]):
             offers[t].append(Candidate(source.id, "direct", source.agent, *score))
 
         tuned = [(t, offers[t][i]) for t, each in enumerate(targets) for i in self.rule.tune(each, offers[t])]
-        keys = [jax.random.fold_in(key, place) for place in range(len(tuned))]
         courses = [targets[t].course for t, _ in tuned]
         starts = [replace(targets[t].learner, weights=offer.agent) for t, offer in tuned]
-        agents = [learner.weights for learner in self._taught(keys, starts, courses, arena)]
+        agents = [learner.weights for learner in self._taught(key, starts, courses, arena)]
         for (t, offer), agent, score in zip(tuned, agents, arena.score(agents, courses), strict=True):
             offers[t].append(Candidate(offer.source, "fine-tuned", agent, *score))
         return offers
@@ -324,9 +322,9 @@ class POET(Generic[C]):
         return score >= self.config.solve_score and finished == 1
 
     def _taught(
-        self, keys: Sequence[jax.Array], learners: Sequence[es.State], courses: Sequence[C], arena: Arena
+        self, key: jax.Array, learners: Sequence[es.State], courses: Sequence[C], arena: Arena
     ) -> list[es.State]:
-        return self.es.generation(keys, learners, courses, arena.play, self.config.batch)
+        return self.es.generation(key, learners, courses, arena.play, self.config.batch)
 
     def _learner(self, agent: Array) -> es.State:
         return jax.device_get(self.es.init(jax.random.key(0), agent))
@@ -377,5 +375,8 @@ def _report(state: State) -> list[Event]:
         "transfers": state.transfers,
         "best_transfer": state.best_transfer,
     }
-    scores = [{"id": pair.id, "score": pair.score, "finished": pair.finished} for pair in state.active]
+    scores = [
+        {"id": pair.id, "score": pair.score, "finished": pair.finished, "agent": pair.agent}
+        for pair in state.active
+    ]
     return [*(Event("score", score) for score in scores), Event("metric", counts)]
