@@ -36,7 +36,62 @@ class Entry:
     policy: Callable[[Any], Policy] | None = None
 
 
-SYSTEMS: dict[str, Entry] = {}
+def _poet_config() -> type:
+    from aiga.systems.environments.poet import Config
 
-# name -> a function(arguments as text) -> the result as plain data and as text
+    return Config
+
+
+def _poet(config: Any) -> System[Any]:
+    """POET on the walker's courses, from flat ground, played by the native kernel."""
+    from aiga.brains import MLP
+    from aiga.systems.environments.poet import POET
+    from aiga.worlds.walker import kernel
+    from aiga.worlds.walker.course import Course
+    from aiga.worlds.walker.space import WalkerSpace
+
+    brain = MLP()
+    activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
+    evaluate = kernel.evaluator(brain.sizes, activations)
+    return POET(config, WalkerSpace(), brain, evaluate, first=Course.flat())
+
+
+def _walker_policy(config: Any) -> Policy:
+    from aiga.brains import MLP
+
+    brain = MLP()
+    return Policy(brain.sizes, brain.activation, brain.output)
+
+
+def _walker_replay(course: Any, weights: Any, seed: int, out: Path, lidar: bool) -> str:
+    import jax
+
+    from aiga.brains import MLP
+    from aiga.runs.codec import decode
+    from aiga.worlds.walker.course import Course
+    from aiga.worlds.walker.draw import animate
+    from aiga.worlds.walker.episode import walk
+
+    brain = MLP()
+    layers = brain.unflatten(weights)
+    act = jax.jit(lambda observation: brain.act(layers, (), observation)[0])
+    ground = decode(Course, course).check()
+    played = walk(ground, act, seed)
+    animate(ground, played.poses, out, lidar=played.observations[:, 14:] if lidar else None)
+    end = "reaches the end" if played.finished else f"gets to {played.poses[-1, 0, 0]:.1f} m"
+    return f"{end} in {len(played.poses) - 1} steps, return {played.total:.1f}"
+
+
+SYSTEMS: dict[str, Entry] = {
+    "poet": Entry(
+        "walkers and courses that invent each other (Wang et al. 2019)",
+        config=_poet_config,
+        build=_poet,
+        preset="laptop",
+        replay=_walker_replay,
+        policy=_walker_policy,
+    )
+}
+
+# What `aiga bench` can measure: each gives its result as plain data and as text.
 BENCHMARKS: dict[str, Callable[[], tuple[dict[str, Any], str]]] = {}

@@ -17,7 +17,8 @@ from gymnasium.utils import seeding
 from gymnasium.vector.utils import batch_space
 
 from aiga.worlds.walker import body, kernel
-from aiga.worlds.walker.course import Course, rays
+from aiga.worlds.walker.course import Course
+from aiga.worlds.walker.episode import observe
 
 MAX_STEPS = 2000
 RENDER_MODES = ("rgb_array",)
@@ -184,21 +185,6 @@ class WalkerVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndar
         for i in rows:
             observation[i] = observe(self._state[i], self.courses[self.which[i]])
         self._over[rows] = False
-
-
-def observe(state: np.ndarray, course: Course) -> np.ndarray:
-    """What a walker in `state` f32[36] sees, f32[24], in Gymnasium's order and scalings."""
-    b, flags = state[:30].reshape(5, 6), state[30:32]
-    joint = (b[list(body.CHILD)] - b[list(body.PARENT)])[:, [2, 5]]
-    angle = joint[:, 0] - body.REFERENCE + np.array([0, 1, 0, 1], np.float32)
-    speed = joint[:, 1] / body.RATED
-    seen = [b[0, 2], b[0, 5] * 2 * body.DT, b[0, 3] * 0.12, b[0, 4] * 0.08]
-    for leg in (0, 1):
-        seen += [angle[2 * leg], speed[2 * leg], angle[2 * leg + 1], speed[2 * leg + 1], flags[leg]]
-    c, s = np.cos(b[0, 2]), np.sin(b[0, 2])
-    cx, cy = body.HULL_CENTRE
-    x, y = b[0, 0] - (c * cx - s * cy), b[0, 1] - (s * cx + c * cy)
-    return np.array([*seen, *rays(course, x, y)], np.float32)
 
 
 def picture(course: Course, state: np.ndarray, lidar: bool) -> np.ndarray:
