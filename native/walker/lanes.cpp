@@ -46,6 +46,8 @@ constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 #define AIGA_STRING_(x) #x
 #define AIGA_STRING(x) AIGA_STRING_(x)
 constexpr float TOLERANCE = 2e-4f;  // m/s or rad/s that a row may miss its target by
+constexpr int SWEEPS = 60;
+constexpr int ONE_BY_ONE = 5;  // the Newton step from which rows change sides one at a time
 constexpr float STIFF_CONTACT = 400.0f, STIFF_JOINT = 150.0f;
 
 struct Body { F x, y, a, vx, vy, w, c, s; };  // c, s: cosine and sine of the angle a
@@ -195,43 +197,54 @@ struct Row {
 // One Newton step's view of a row whose speed is `error` short of its target: the impulse at that speed, and
 // whether it reacts (an active set with multipliers: a reacting row that leaves its bounds is held there, a
 // held row whose speed passes its target reacts again). The first step takes every row to react.
-AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, bool first, I& reacts, I& restless) {
-  if (first) {
+AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, int step, I on, I& may, I& reacts, I& restless) {
+  if (step == 0) {
     r.impulse = r.side = splat(0.0f);
-    reacts = splati(-1);
+    reacts = on;
   } else {
     I free = r.side == 0.0f;
     F impulse = select(free, r.impulse + stiff * error, r.impulse);
-    I up = free & (impulse > high + 1e-5f), down = free & (impulse < low - 1e-5f);
-    I again = (((r.side > 0.0f) & (error < -1e-5f)) | ((r.side < 0.0f) & (error > 1e-5f))) & (high > low);
-    restless |= up | down | again;
+    I up = on & free & (impulse > high + 1e-5f), down = on & free & (impulse < low - 1e-5f);
+    I again = on & (((r.side > 0.0f) & (error < -1e-5f)) | ((r.side < 0.0f) & (error > 1e-5f))) & (high > low);
+    I changes = up | down | again;
+    restless |= changes;
+    up &= may, down &= may, again &= may;
+    if (step >= ONE_BY_ONE) may &= ~changes;
     r.side = select(up, splat(1.0f), select(down, splat(-1.0f), only(~again, r.side)));
     r.impulse = select(r.side > 0.0f, high, select(r.side < 0.0f, low, impulse));
-    reacts = r.side == 0.0f;
+    reacts = on & (r.side == 0.0f);
   }
   restless |= reacts & (abs(error) > TOLERANCE);
-  return r.impulse + only(reacts, stiff * error);
+  return only(on, r.impulse + only(reacts, stiff * error));
 }
 
-// The symmetric matrix of the seven free velocities, arrow-shaped: hip point x, y and hull spin h in the
-// middle, and upper and lower spin u, l of each leg, which meet the other leg only through the middle.
+// A matrix over the seven free velocities, arrow-shaped: hip point x, y and hull spin h in the middle, and
+// upper and lower spin u, l of each leg, which meet the other leg only through the middle. Entry xu is in the
+// row of x and the column of u.
 struct Arrow {
-  F xx, xy, yy, xh, yh, hh;
-  F xu[2], yu[2], hu[2], uu[2], xl[2], yl[2], ul[2], ll[2];
+  F xx, xy, yx, yy, xh, hx, yh, hy, hh;
+  F xu[2], yu[2], hu[2], ux[2], uy[2], uh[2], uu[2];
+  F xl[2], yl[2], lx[2], ly[2], ul[2], lu[2], ll[2];
 };
 struct Vector { F x, y, h, u[2], l[2]; };
+
+AIGA_INLINE void mirror(Arrow& m) {  // the lower half of a symmetric matrix from its upper half
+  m.yx = m.xy, m.hx = m.xh, m.hy = m.yh;
+  for (int i = 0; i < 2; i++)
+    m.ux[i] = m.xu[i], m.uy[i] = m.yu[i], m.uh[i] = m.hu[i], m.lx[i] = m.xl[i], m.ly[i] = m.yl[i], m.lu[i] = m.ul[i];
+}
 
 AIGA_INLINE Vector times(const Arrow& m, const Vector& v) {
   Vector r;
   r.x = m.xx * v.x + m.xy * v.y + m.xh * v.h;
-  r.y = m.xy * v.x + m.yy * v.y + m.yh * v.h;
-  r.h = m.xh * v.x + m.yh * v.y + m.hh * v.h;
+  r.y = m.yx * v.x + m.yy * v.y + m.yh * v.h;
+  r.h = m.hx * v.x + m.hy * v.y + m.hh * v.h;
   for (int i = 0; i < 2; i++) {
     r.x += m.xu[i] * v.u[i] + m.xl[i] * v.l[i];
     r.y += m.yu[i] * v.u[i] + m.yl[i] * v.l[i];
     r.h += m.hu[i] * v.u[i];
-    r.u[i] = m.xu[i] * v.x + m.yu[i] * v.y + m.hu[i] * v.h + m.uu[i] * v.u[i] + m.ul[i] * v.l[i];
-    r.l[i] = m.xl[i] * v.x + m.yl[i] * v.y + m.ul[i] * v.u[i] + m.ll[i] * v.l[i];
+    r.u[i] = m.ux[i] * v.x + m.uy[i] * v.y + m.uh[i] * v.h + m.uu[i] * v.u[i] + m.ul[i] * v.l[i];
+    r.l[i] = m.lx[i] * v.x + m.ly[i] * v.y + m.lu[i] * v.u[i] + m.ll[i] * v.l[i];
   }
   return r;
 }
@@ -242,32 +255,100 @@ AIGA_INLINE Vector solve(Arrow m, Vector r) {
   for (int i = 0; i < 2; i++) {
     il[i] = 1.0f / m.ll[i];
     F fu = m.ul[i] * il[i], fx = m.xl[i] * il[i], fy = m.yl[i] * il[i];
-    m.uu[i] -= fu * m.ul[i], m.xu[i] -= fx * m.ul[i], m.yu[i] -= fy * m.ul[i];
-    m.xx -= fx * m.xl[i], m.xy -= fx * m.yl[i], m.yy -= fy * m.yl[i];
-    r.u[i] -= fu * r.l[i], r.x -= fx * r.l[i], r.y -= fy * r.l[i];
+    m.uu[i] -= fu * m.lu[i], m.ux[i] -= fu * m.lx[i], m.uy[i] -= fu * m.ly[i], r.u[i] -= fu * r.l[i];
+    m.xu[i] -= fx * m.lu[i], m.xx -= fx * m.lx[i], m.xy -= fx * m.ly[i], r.x -= fx * r.l[i];
+    m.yu[i] -= fy * m.lu[i], m.yx -= fy * m.lx[i], m.yy -= fy * m.ly[i], r.y -= fy * r.l[i];
     iu[i] = 1.0f / m.uu[i];
-    fx = m.xu[i] * iu[i], fy = m.yu[i] * iu[i];
     F fh = m.hu[i] * iu[i];
-    m.xx -= fx * m.xu[i], m.xy -= fx * m.yu[i], m.yy -= fy * m.yu[i];
-    m.xh -= fx * m.hu[i], m.yh -= fy * m.hu[i], m.hh -= fh * m.hu[i];
-    r.x -= fx * r.u[i], r.y -= fy * r.u[i], r.h -= fh * r.u[i];
+    fx = m.xu[i] * iu[i], fy = m.yu[i] * iu[i];
+    m.xx -= fx * m.ux[i], m.xy -= fx * m.uy[i], m.xh -= fx * m.uh[i], r.x -= fx * r.u[i];
+    m.yx -= fy * m.ux[i], m.yy -= fy * m.uy[i], m.yh -= fy * m.uh[i], r.y -= fy * r.u[i];
+    m.hx -= fh * m.ux[i], m.hy -= fh * m.uy[i], m.hh -= fh * m.uh[i], r.h -= fh * r.u[i];
   }
   F ih = 1.0f / m.hh, fx = m.xh * ih, fy = m.yh * ih;
-  m.xx -= fx * m.xh, m.xy -= fx * m.yh, m.yy -= fy * m.yh;
-  r.x -= fx * r.h, r.y -= fy * r.h;
-  F ix = 1.0f / m.xx, f = m.xy * ix;
+  m.xx -= fx * m.hx, m.xy -= fx * m.hy, r.x -= fx * r.h;
+  m.yx -= fy * m.hx, m.yy -= fy * m.hy, r.y -= fy * r.h;
+  F ix = 1.0f / m.xx, f = m.yx * ix;
   r.y = (r.y - f * r.x) / (m.yy - f * m.xy);
   r.x = (r.x - m.xy * r.y) * ix;
-  r.h = (r.h - m.xh * r.x - m.yh * r.y) * ih;
+  r.h = (r.h - m.hx * r.x - m.hy * r.y) * ih;
   for (int i = 0; i < 2; i++) {
-    r.u[i] = (r.u[i] - m.xu[i] * r.x - m.yu[i] * r.y - m.hu[i] * r.h) * iu[i];
-    r.l[i] = (r.l[i] - m.xl[i] * r.x - m.yl[i] * r.y - m.ul[i] * r.u[i]) * il[i];
+    r.u[i] = (r.u[i] - m.ux[i] * r.x - m.uy[i] * r.y - m.uh[i] * r.h) * iu[i];
+    r.l[i] = (r.l[i] - m.lx[i] * r.x - m.ly[i] * r.y - m.lu[i] * r.u[i]) * il[i];
   }
   return r;
 }
 
 // How a contact's normal and tangent speeds follow from the free velocities.
 struct Lever { F nu, nl, tu, tl; };
+
+// Where Newton's steps find no rest (a leg wedged between two contacts has several answers, or none): Box2D's
+// own way, sweeps over the rows one after the other, from no impulse at all.
+__attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& momentum, const Contacts contacts[2],
+                                     const Lever lever[2][Contacts::MOST], const F torque[4], const F rated[4],
+                                     const F floor[4], const F ceiling[4], const I stopped[4], Vector& result) {
+  struct Line { Vector along; F inverse, impulse; };  // M^-1 J^T, 1 / J M^-1 J^T
+  Line joint[4], normal[2][Contacts::MOST], tangent[2][Contacts::MOST];
+  F stop[4];
+  const F zero = splat(0.0f);
+  const Vector none = {zero, zero, zero, {zero, zero}, {zero, zero}};
+  auto push = [](Vector& v, const Vector& along, F impulse) {
+    v.x += impulse * along.x, v.y += impulse * along.y, v.h += impulse * along.h;
+    for (int i = 0; i < 2; i++) v.u[i] += impulse * along.u[i], v.l[i] += impulse * along.l[i];
+  };
+  auto turning = [](const Vector& v, int j) { return j % 2 ? v.l[j / 2] - v.u[j / 2] : v.u[j / 2] - v.h; };
+  for (int j = 0; j < 4; j++) {
+    Vector row = none;
+    if (j % 2) row.l[j / 2] = splat(1.0f), row.u[j / 2] = splat(-1.0f);
+    else row.u[j / 2] = splat(1.0f), row.h = splat(-1.0f);
+    joint[j].along = solve(mass, row);
+    joint[j].inverse = 1.0f / turning(joint[j].along, j);
+    joint[j].impulse = stop[j] = zero;
+  }
+  auto speed = [](const Vector& v, int i, F x, F y, F u, F l) { return x * v.x + y * v.y + u * v.u[i] + l * v.l[i]; };
+  for (int i = 0; i < 2; i++)
+    for (int k = 0; k < contacts[i].count; k++) {
+      const Contact& c = contacts[i].at[k];
+      const Lever& e = lever[i][k];
+      Vector row = none;
+      row.x = c.nx, row.y = c.ny, row.u[i] = e.nu, row.l[i] = e.nl;
+      normal[i][k].along = solve(mass, row);
+      normal[i][k].inverse = only(c.on, 1.0f / speed(normal[i][k].along, i, c.nx, c.ny, e.nu, e.nl));
+      row.x = c.ny, row.y = -c.nx, row.u[i] = e.tu, row.l[i] = e.tl;
+      tangent[i][k].along = solve(mass, row);
+      tangent[i][k].inverse = only(c.on, 1.0f / speed(tangent[i][k].along, i, c.ny, -c.nx, e.tu, e.tl));
+      normal[i][k].impulse = tangent[i][k].impulse = zero;
+    }
+  Vector q = solve(mass, momentum);
+  for (int round = 0; round < SWEEPS; round++) {
+    for (int j = 0; j < 4; j++) {
+      Line& r = joint[j];
+      F p = clamp(r.impulse + (rated[j] - turning(q, j)) * r.inverse, -torque[j], torque[j]);
+      push(q, r.along, p - r.impulse);
+      r.impulse = p;
+      if (!any(stopped[j])) continue;
+      p = clamp(stop[j] - turning(q, j) * r.inverse, floor[j], ceiling[j]);
+      push(q, r.along, p - stop[j]);
+      stop[j] = p;
+    }
+    for (int i = 0; i < 2; i++)
+      for (int k = 0; k < contacts[i].count; k++) {
+        const Contact& c = contacts[i].at[k];
+        const Lever& e = lever[i][k];
+        Line &n = normal[i][k], &t = tangent[i][k];
+        F bound = FRICTION * n.impulse;
+        F p = clamp(t.impulse - speed(q, i, c.ny, -c.nx, e.tu, e.tl) * t.inverse, -bound, bound);
+        push(q, t.along, p - t.impulse);
+        t.impulse = p;
+        p = max(n.impulse - speed(q, i, c.nx, c.ny, e.nu, e.nl) * n.inverse, zero);
+        push(q, n.along, p - n.impulse);
+        n.impulse = p;
+      }
+  }
+  result.x = select(lanes, q.x, result.x), result.y = select(lanes, q.y, result.y), result.h = select(lanes, q.h, result.h);
+  for (int i = 0; i < 2; i++)
+    result.u[i] = select(lanes, q.u[i], result.u[i]), result.l[i] = select(lanes, q.l[i], result.l[i]);
+}
 
 // Velocities after joints, motors, limits and contacts. On entry the bodies carry their own velocities, which
 // need not agree at the joints; on return they do.
@@ -302,6 +383,7 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
     momentum.l[i] = INERTIA_L * l.w + MASS_L * (lx[i] * vl - ly[i] * l.vx);
     q.u[i] = u.w, q.l[i] = l.w;
   }
+  mirror(mass);
   q.x = b[0].vx + ry * b[0].w, q.y = vy[0] - rx * b[0].w, q.h = b[0].w;
 
   Lever lever[2][Contacts::MOST];
@@ -332,8 +414,7 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
 
   I busy = splati(-1);
   for (int step = 0; step < most; step++) {
-    const bool first = step == 0;
-    I restless = splati(0), reacts;
+    I restless = splati(step ? 0 : -1), may = splati(-1), reacts;
     Arrow m = mass;
     Vector g = times(mass, q);
     g.x = momentum.x - g.x, g.y = momentum.y - g.y, g.h = momentum.h - g.h;
@@ -341,21 +422,18 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
     for (int j = 0; j < 4; j++) {
       const int i = j / 2;
       F speed = j % 2 ? q.l[i] - q.u[i] : q.u[i] - q.h;
-      F impulse = respond(motor[j], rated[j] - speed, -torque[j], torque[j], STIFF_JOINT, first, reacts, restless);
+      F impulse = respond(motor[j], rated[j] - speed, -torque[j], torque[j], STIFF_JOINT, step, splati(-1), may, reacts, restless);
       F stiff = only(reacts, splat(STIFF_JOINT));
       if (any(stopped[j])) {
-        I stop_restless = splati(0);
-        F stop = respond(limit[j], -speed, floor[j], ceiling[j], STIFF_JOINT, first, reacts, stop_restless);
-        impulse += only(stopped[j], stop);
-        stiff += only(reacts & stopped[j], splat(STIFF_JOINT));
-        restless |= stop_restless & stopped[j];
+        impulse += respond(limit[j], -speed, floor[j], ceiling[j], STIFF_JOINT, step, stopped[j], may, reacts, restless);
+        stiff += only(reacts, splat(STIFF_JOINT));
       }
       if (j % 2) {
         g.l[i] += impulse, g.u[i] -= impulse;
-        m.ll[i] += stiff, m.uu[i] += stiff, m.ul[i] -= stiff;
+        m.ll[i] += stiff, m.uu[i] += stiff, m.ul[i] -= stiff, m.lu[i] -= stiff;
       } else {
         g.u[i] += impulse, g.h -= impulse;
-        m.uu[i] += stiff, m.hh += stiff, m.hu[i] -= stiff;
+        m.uu[i] += stiff, m.hh += stiff, m.hu[i] -= stiff, m.uh[i] -= stiff;
       }
     }
     for (int i = 0; i < 2; i++) {
@@ -364,34 +442,38 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
         const Lever& e = lever[i][k];
         F un = c.nx * q.x + c.ny * q.y + e.nu * q.u[i] + e.nl * q.l[i];
         F ut = c.ny * q.x - c.nx * q.y + e.tu * q.u[i] + e.tl * q.l[i];
-        I rn, rt, contact_restless = splati(0);
-        F pn = respond(normal[i][k], -un, splat(0.0f), splat(1e9f), STIFF_CONTACT, first, rn, contact_restless);
+        I rn, rt;
+        F pn = respond(normal[i][k], -un, splat(0.0f), splat(1e9f), STIFF_CONTACT, step, c.on, may, rn, restless);
         F bound = FRICTION * max(normal[i][k].impulse, splat(0.0f));
-        F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, first, rt, contact_restless);
-        restless |= contact_restless & c.on;
-        pn = only(c.on, pn), pt = only(c.on, pt);
+        F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, step, c.on, may, rt, restless);
+        // Friction at its bound follows the normal impulse, also within the step: without that the two chase
+        // each other where a leg wedges. The force then leans along w = n + grip * t.
+        F grip = FRICTION * tangent[i][k].side;
+        pt = select(rt, pt, grip * pn);
         g.x += c.nx * pn + c.ny * pt, g.y += c.ny * pn - c.nx * pt;
         g.u[i] += e.nu * pn + e.tu * pt, g.l[i] += e.nl * pn + e.tl * pt;
-        F sn = only(rn & c.on, splat(STIFF_CONTACT)), st = only(rt & c.on, splat(STIFF_CONTACT));
-        F nx = sn * c.nx, ny = sn * c.ny, tx = st * c.ny, ty = -st * c.nx;
-        m.xx += nx * c.nx + tx * c.ny, m.xy += nx * c.ny - tx * c.nx, m.yy += ny * c.ny - ty * c.nx;
-        m.xu[i] += nx * e.nu + tx * e.tu, m.yu[i] += ny * e.nu + ty * e.tu;
-        m.uu[i] += sn * e.nu * e.nu + st * e.tu * e.tu;
+        F sn = only(rn, splat(STIFF_CONTACT)), st = only(rt, splat(STIFF_CONTACT));
+        F wx = sn * (c.nx + grip * c.ny), wy = sn * (c.ny - grip * c.nx), wu = sn * (e.nu + grip * e.tu);
+        F tx = st * c.ny, ty = -st * c.nx, tu = st * e.tu;
+        m.xx += wx * c.nx + tx * c.ny, m.xy += wx * c.ny - tx * c.nx, m.xu[i] += wx * e.nu + tx * e.tu;
+        m.yx += wy * c.nx + ty * c.ny, m.yy += wy * c.ny - ty * c.nx, m.yu[i] += wy * e.nu + ty * e.tu;
+        m.ux[i] += wu * c.nx + tu * c.ny, m.uy[i] += wu * c.ny - tu * c.nx, m.uu[i] += wu * e.nu + tu * e.tu;
         if (!c.upper) {
-          m.xl[i] += nx * e.nl + tx * e.tl, m.yl[i] += ny * e.nl + ty * e.tl;
-          m.ul[i] += sn * e.nu * e.nl + st * e.tu * e.tl;
-          m.ll[i] += sn * e.nl * e.nl + st * e.tl * e.tl;
+          F wl = sn * (e.nl + grip * e.tl), tl = st * e.tl;
+          m.xl[i] += wx * e.nl + tx * e.tl, m.yl[i] += wy * e.nl + ty * e.tl, m.ul[i] += wu * e.nl + tu * e.tl;
+          m.lx[i] += wl * c.nx + tl * c.ny, m.ly[i] += wl * c.ny - tl * c.nx, m.lu[i] += wl * e.nu + tl * e.tu;
+          m.ll[i] += wl * e.nl + tl * e.tl;
         }
       }
     }
-    if (!first) {
-      busy &= restless;
-      if (!any(busy)) break;
-    }
+    busy &= restless;
+    if (!any(busy)) break;
     Vector d = solve(m, g);
     q.x += only(busy, d.x), q.y += only(busy, d.y), q.h += only(busy, d.h);
     for (int i = 0; i < 2; i++) q.u[i] += only(busy, d.u[i]), q.l[i] += only(busy, d.l[i]);
   }
+
+  if (any(busy)) sweep(busy, mass, momentum, contacts, lever, torque, rated, floor, ceiling, stopped, q);
 
   b[0].w = q.h, b[0].vx = q.x - ry * q.h, b[0].vy = q.y + rx * q.h;
   for (int i = 0; i < 2; i++) {
