@@ -15,12 +15,14 @@ from aiga.brains import MLP
 from aiga.interfaces import Event, Outcome, View
 from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
 from aiga.play import evaluator, flatten
+from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course
 from aiga.worlds.walker.space import WalkerSpace
 from own_world import BRAIN, CarWorld, HillSpace, system
 
 KEY = jax.random.key(0)
 FLAT = HillSpace().sample(KEY)
+LEVEL = Course.flat()
 WEIGHTS = np.stack([flatten(BRAIN.init(key)) for key in jax.random.split(KEY, 3)])
 
 
@@ -55,6 +57,11 @@ CONFORM = {
     "search": lambda: testing.check_search(Climber(), lambda items: -((items - 1) ** 2)),
     "evaluate": lambda: testing.check_evaluate(
         evaluator(CarWorld(), BRAIN, 20, batch=4), WEIGHTS, [FLAT, HillSpace().mutate(KEY, FLAT)]
+    ),
+    "evaluate: walker": lambda: testing.check_evaluate(
+        kernel.evaluator(max_steps=200, threads=2),
+        np.stack([flatten(MLP().init(key)) for key in jax.random.split(KEY, 40)]),
+        [LEVEL, WalkerSpace().mutate(KEY, LEVEL)],
     ),
     "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),
 }
@@ -141,4 +148,4 @@ def test_the_suites_notice(message: str) -> None:
 
 
 def test_flat_ground_is_in_the_walkers_space() -> None:
-    assert WalkerSpace().valid(Course.flat())
+    assert WalkerSpace().valid(LEVEL)

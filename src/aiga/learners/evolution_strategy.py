@@ -33,16 +33,16 @@ Share = Literal["generation", "pair", "episode"]
 
 @dataclass(frozen=True)
 class Config:
-    """The published numbers. Raises ValueError naming the field and what is allowed."""
+    """The learner's numbers; the defaults are POET's. ValueError, naming the field, for one out of range."""
 
     population: int = 512  # rollouts in a generation, two per antithetic pair
-    sigma: float = 0.1
-    sigma_decay: float = 0.999
+    sigma: float = 0.1  # standard deviation of the noise on the weights
+    sigma_decay: float = 0.999  # factor after every step
     sigma_floor: float = 0.01
-    rate: float = 0.01
-    rate_decay: float = 0.9999
+    rate: float = 0.01  # Adam's learning rate
+    rate_decay: float = 0.9999  # factor after every step
     rate_floor: float = 0.001
-    l2: float = 0.01
+    l2: float = 0.01  # share of the weights that is taken off the gradient
     seeds: Share = "generation"  # who shares an episode seed: all of a generation, an antithetic pair, nobody
 
     def __post_init__(self) -> None:

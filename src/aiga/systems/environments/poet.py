@@ -29,15 +29,15 @@ C = TypeVar("C")  # a course: an item of the space
 
 @dataclass(frozen=True)
 class Config:
-    """The paper's numbers. Raises ValueError naming the field and what is allowed."""
+    """POET's numbers; the defaults are the paper's. ValueError, naming the field, for one out of range."""
 
     capacity: int = 20  # active environments; beyond it the oldest is archived
     reproduce_every: int = 200  # iterations
     reproduce_score: float = 200.0  # a parent's least score
     children: int = 8  # tried in one reproduction
     admit: int = 1  # of them at most
-    minimal_low: float = 50.0  # a new environment's score, before and after transfer
-    minimal_high: float = 300.0
+    minimal_low: float = 50.0  # least score of a new environment, before and after transfer
+    minimal_high: float = 300.0  # its highest
     nearest: int = 5  # neighbours that novelty is measured to
     transfer_every: int = 25  # iterations
     fine_tuned: int = 20  # sources per target that are tried after one step of learning too, best first
