@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -34,22 +35,20 @@ def reached(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def processes() -> multiprocessing.context.ForkServerContext:
-    """Real processes, started from a server that has imported JAX but not used it: a start costs 0.3 s, not 2."""
+def processes() -> ForkServerContext:
+    """Starts real processes from a server that has imported JAX but not used it: 0.3 s each, not 2."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_resume", "jax", "safetensors.numpy"])
     return context
 
 
-def start(processes: multiprocessing.context.ForkServerContext, *arguments: object) -> BaseProcess:
+def start(processes: ForkServerContext, *arguments: object) -> BaseProcess:
     process = processes.Process(target=work, args=arguments, daemon=True)
     process.start()
     return process
 
 
-def test_killed_at_twenty_random_instants(
-    processes: multiprocessing.context.ForkServerContext, tmp_path: Path
-) -> None:
+def test_killed_at_twenty_random_instants(processes: ForkServerContext, tmp_path: Path) -> None:
     seed = random.randrange(2**32)  # a new place to look at every time; the message names it
     instants = random.Random(seed)
     killed, alone = tmp_path / "killed", tmp_path / "alone"
@@ -85,7 +84,7 @@ def test_killed_at_twenty_random_instants(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_at_the_next_safe_point(
-    processes: multiprocessing.context.ForkServerContext, tmp_path: Path, number: signal.Signals
+    processes: ForkServerContext, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(processes, str(tmp_path / "night"), None, 1)
     while reached(tmp_path / "night") < 3:

@@ -98,10 +98,10 @@ def test_numbers_settle_to_what_the_annotation_says() -> None:
 
 
 def test_plain_data_keeps_every_digit() -> None:
-    numbers = np.float32([0.1, 1 / 3, 1e-20, np.nan])
+    numbers = np.array([0.1, 1 / 3, 1e-20, np.nan], np.float32)
     written = json.loads(json.dumps(plain({"x": numbers}), allow_nan=False))["x"]
     assert written[3] is None
-    assert np.array_equal(np.float32(written[:3]), numbers[:3])
+    assert np.array_equal(np.array(written[:3], np.float32), numbers[:3])
     assert len(str(written[0])) == 3  # as short as can be
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_stored_is_named() -> None:
         encode({"a": [1, {2}]})
 
 
-# -- the store -------------------------------------------------------------------------------------------------
+# -- the store ----------------------------------------------------------------------------------------------
 
 
 def config() -> dict[str, Any]:
@@ -358,4 +358,4 @@ def dump(folder: Path) -> dict[str, Any]:
     """Every row and every file but what the wall clock said."""
     with Store.open(folder) as store:
         rows = {name: store.rows(name) for name in stored.metadata.tables if name not in stored.WALL_CLOCK}
-    return {**rows, "files": {path.name: path.read_bytes() for path in (folder / "blobs").iterdir()}}
+    return {**rows, "files": {path.name: path.read_bytes() for path in folder.glob("blobs/*")}}
