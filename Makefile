@@ -20,6 +20,7 @@ install: $(INSTALLED)
 
 poet: $(INSTALLED)
 	$(VENV)/bin/aiga run poet --minutes $(MINUTES)
+	@echo "aiga is $(VENV)/bin/aiga; '. $(VENV)/bin/activate' puts it on your path"
 
 test: $(INSTALLED)
 	$(VENV)/bin/python -m pytest
