@@ -1,6 +1,7 @@
 """Your own world under POET, complete: a car too weak for the hills that the program invents.
 
-    python examples/own_world.py
+    aiga run examples/own_world.py --iterations 60    with a store, resume, and any number changed by a flag
+    python examples/own_world.py                      the same as a plain loop, below
 
 A world is two functions over a course, a space is four, and neither knows POET. The car is that of Moore
 1990, on ground that changes: to cross a hill steeper than its engine is strong, it has to gather speed.
@@ -84,27 +85,30 @@ class HillSpace:
         return bool(np.isfinite(item.heights).all() and np.abs(item.heights).max() <= 2)
 
 
-def system() -> POET[Hills]:
-    """POET with numbers that fit this world: scores go to 100, and a few dozen iterations show it all."""
-    config = Config(
-        capacity=5,
-        admit=2,
-        reproduce_every=5,
-        reproduce_score=60,
-        minimal_low=10,
-        minimal_high=97,
-        transfer_every=5,
-        fine_tuned=1,
-        episodes=4,
-        solve_score=90,
-        confirm=8,
-        es=es.Config(population=64, rate=0.05),
-    )
+# Numbers that fit this world: scores go to 100, and a few dozen iterations show it all.
+CONFIG = Config(
+    capacity=5,
+    admit=2,
+    reproduce_every=5,
+    reproduce_score=60,
+    minimal_low=10,
+    minimal_high=97,
+    transfer_every=5,
+    fine_tuned=1,
+    episodes=4,
+    solve_score=90,
+    confirm=8,
+    es=es.Config(population=64, rate=0.05),
+)
+
+
+def system(config: Config = CONFIG) -> POET[Hills]:
+    """POET in this world; `aiga run examples/own_world.py` asks for it too."""
     return POET(config, HillSpace(), BRAIN, evaluator(CarWorld(), BRAIN, max_steps=150))
 
 
 def main(iterations: int = 60, seed: int = 0) -> State[Hills]:
-    """Runs POET and prints what happens; `aiga run` does the same with a store, resume and a page."""
+    """Runs POET and prints what happens."""
     poet, key = system(), jax.random.key(seed)
     state = poet.init(key)
     for iteration in range(iterations):

@@ -312,6 +312,20 @@ def test_poet_from_run_to_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert line.startswith("course.left: ")
 
 
+def test_a_file_with_a_world_of_your_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[1] / "examples" / "own_world.py"
+    words = ["run", example, "--es.population", 8, "--episodes", 2, "--runs-dir", tmp_path]
+    assert "own_world-0001: iteration 2" in say(capsys, *words, "--iterations", 2)
+    out = say(capsys, *words, "--name", "own_world-0001", "--iterations", 3)
+    assert "own_world.py, seed 0, goes on from iteration 2" in out
+    assert "heights" not in say(capsys, "show", "own_world-0001", "--runs-dir", tmp_path)
+    line = refuse(capsys, "replay", "own_world-0001", 0, "--out", tmp_path / "a.gif", "--runs-dir", tmp_path)
+    assert line == "name: own_world-0001 is a run of own_world.py, which cannot be drawn"
+    (tmp_path / "empty.py").write_text("")
+    assert "needs a function system(config=...)" in refuse(capsys, "run", tmp_path / "empty.py")
+    assert refuse(capsys, "run", tmp_path / "none.py").endswith("none.py: no such file")
+
+
 def test_help_names_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     shown = say(capsys, "run", "toy", "--help")
     for word in ("--es.population", "--capacity", "--name", "--minutes", "Most walkers at a time"):

@@ -150,7 +150,7 @@ def main(arguments: list[str]) -> int:
     """`aiga`, which here knows this system too."""
     from aiga import cli, registry
 
-    registry.SYSTEMS["toy"] = registry.Entry("a walk among numbers", config=lambda: Config, build=Toy)
+    registry.SYSTEMS["toy"] = registry.Entry("a walk among numbers", config=Config, build=Toy)
     return cli.main(arguments)
 
 

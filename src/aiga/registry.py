@@ -1,9 +1,10 @@
-"""The systems the command line knows, by name. Nothing heavy is imported before one of them is used."""
+"""The systems the command line knows, by name or by file. Nothing heavy is imported before one is used."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,49 @@ class Policy:
 class Entry:
     """One system.
 
-    `config` gives its frozen dataclass, `build` the system from an instance of it. `preset` is the default
-    one. `replay(course, weights, seed, out, lidar)` draws one episode and says in a line how it went,
-    `policy` is what `aiga export` writes down; both may be missing. `course` is plain JSON data.
+    `config` gives its default configuration, a frozen dataclass, `build` the system from another of that
+    class. `preset` names the preset that is laid over the default. `replay(course, weights, seed, out,
+    lidar)` draws one episode and says in a line how it went, `policy` is what `aiga export` writes down; both
+    may be missing. `course` is plain JSON data.
     """
 
     summary: str
-    config: Callable[[], type]
+    config: Callable[[], Any]
     build: Callable[[Any], System[Any]]
     preset: str | None = None
     replay: Callable[[Any, Any, int, Path, bool], str] | None = None
     policy: Callable[[Any], Policy] | None = None
 
 
-def _poet_config() -> type:
+def from_file(path: Path) -> Entry:
+    """A system of your own: a Python file with a function `system(config=...)`.
+
+    The default of `config` is a frozen dataclass; what the function returns has `init` and `step`. Raises
+    ValueError, saying what is missing.
+    """
+    import importlib.util
+    import inspect
+
+    name = f"aiga_system_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ValueError(f"SYSTEM: {path}: no such file")
+    module = importlib.util.module_from_spec(spec)
+    # Where annotations are looked up when a state is read back.
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    build: Any = getattr(module, "system", None)
+    config = inspect.signature(build).parameters.get("config") if build else None
+    if config is None or not is_dataclass(config.default):
+        raise ValueError(f"SYSTEM: {path}: needs a function system(config=...), its default a dataclass")
+    summary = (module.__doc__ or path.name).strip().splitlines()[0]
+    return Entry(summary, config=lambda: config.default, build=build)
+
+
+def _poet_config() -> Any:
     from aiga.systems.environments.poet import Config
 
-    return Config
+    return Config()
 
 
 def _poet(config: Any) -> System[Any]:

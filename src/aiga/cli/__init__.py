@@ -137,7 +137,9 @@ def _parser() -> _Parser:
         "in flight.",
         add_help=False,
     )
-    run.add_argument("system", metavar="SYSTEM", nargs="?", help="what to run, such as poet")
+    run.add_argument(
+        "system", metavar="SYSTEM", nargs="?", help="poet, or a Python file with a system of your own"
+    )
     run.add_argument(
         "-h", "--help", action="store_true", help="this help, with every field of SYSTEM's configuration"
     )
@@ -294,8 +296,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def _entry(system: str) -> Entry:
     from aiga.cli.settings import UserError, nearest
-    from aiga.registry import SYSTEMS
+    from aiga.registry import SYSTEMS, from_file
 
+    if system.endswith(".py"):
+        try:
+            return from_file(Path(system))
+        except ValueError as error:
+            raise UserError(str(error)) from None
     if system not in SYSTEMS:
         raise UserError(f"system: one of {', '.join(SYSTEMS)}, not '{system}'{nearest(system, SYSTEMS)}")
     return SYSTEMS[system]
@@ -306,9 +313,9 @@ def _run_help(options: argparse.Namespace, entry: Entry) -> int:
 
     from aiga.cli.settings import from_preset, presets, resolve
 
-    kind = entry.config()
-    preset = options.preset or entry.preset
-    base = resolve(kind, from_preset(kind, options.system, preset) if preset else {})
+    default = entry.config()
+    kind, preset = type(default), options.preset or entry.preset
+    base = resolve(default, from_preset(kind, options.system, preset) if preset else {})
     print(f"aiga run {options.system}: {entry.summary}\n")
     options.parser.print_help()
     if names := presets(options.system):
@@ -332,7 +339,7 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
 
     name, config, seed = _settings(options, entry)
     seconds = options.minutes * 60 if options.minutes else options.hours * 3600 if options.hours else None
-    run = Run(options.system, seed, plain(config))
+    run = Run(Path(options.system).name, seed, plain(config))
     with Store.open(options.runs_dir / name, write=True) as store:
         progress = Progress(store, f"aiga run {options.system} --name {name}", options.iterations, seconds)
 
@@ -373,33 +380,36 @@ def _settings(options: argparse.Namespace, entry: Entry) -> tuple[str, Any, int]
     """The run's name, configuration and seed: of a run that exists its own, which may not be changed."""
     from aiga.cli.settings import UserError, changed, from_flags, from_preset, from_toml, resolve, stored
 
-    kind = entry.config()
+    default = entry.config()
+    kind = type(default)
     asked = [from_toml(kind, options.config)] if options.config else []
     asked.append(from_flags(kind, options.flags))
     existing = _existing(options)
     if existing is None:
         preset = options.preset or entry.preset
         base = [from_preset(kind, options.system, preset)] if preset else []
-        config = resolve(kind, *base, *asked)
-        return options.name or _fresh_name(options.runs_dir, options.system), config, options.seed or 0
+        config = resolve(default, *base, *asked)
+        name = options.name or _fresh_name(options.runs_dir, Path(options.system).stem)
+        return name, config, options.seed or 0
 
-    if existing.system != options.system:
-        raise UserError(f"name: {options.name} is a run of {existing.system}, not of {options.system}")
+    system = Path(options.system).name
+    if existing.system != system:
+        raise UserError(f"name: {options.name} is a run of {existing.system}, not of {system}")
     if options.seed not in (None, existing.seed):
         raise UserError(
             f"seed: {existing.seed} in {options.name}, and a run keeps it; start another with a new --name"
         )
-    before = stored(kind, existing.config)
+    before = stored(default, existing.config)
     if options.preset:
         asked.insert(0, from_preset(kind, options.system, options.preset))
     wanted = {field: value for layer in asked for field, value in layer.items()}
-    resolve(kind, before, wanted)
+    resolve(default, before, wanted)
     if change := changed(before, wanted):
         field, old, new = change
         raise UserError(
             f"{field}: {old} in {options.name}, and a run keeps it; {new} needs a run with a new --name"
         )
-    return options.name, resolve(kind, before), existing.seed
+    return options.name, resolve(default, before), existing.seed
 
 
 def _existing(options: argparse.Namespace) -> Any:
@@ -553,12 +563,13 @@ def _show(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from aiga.cli.settings import UserError
+    from aiga.registry import SYSTEMS
 
     with _read(options) as store:
         run = store.run()
         assert run is not None
-        entry = _entry(run.system)
-        if entry.replay is None:
+        entry = SYSTEMS.get(run.system)
+        if entry is None or entry.replay is None:
             raise UserError(f"name: {options.name} is a run of {run.system}, which cannot be drawn")
         rows = {row["id"]: row for row in store.rows("environments")}
         row = rows.get(options.environment)
@@ -586,17 +597,18 @@ def _replay(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from aiga.cli.export import export
     from aiga.cli.settings import UserError, resolve, stored
+    from aiga.registry import SYSTEMS
 
     with _read(options) as store:
         run = store.run()
         assert run is not None
-        entry = _entry(run.system)
-        if entry.policy is None:
+        entry = SYSTEMS.get(run.system)
+        if entry is None or entry.policy is None:
             raise UserError(f"name: {options.name} is a run of {run.system}, whose agents do not stand alone")
         agent = store.find_agent(options.agent)
         weights = store.array(agent)
-    kind = entry.config()
-    policy = entry.policy(resolve(kind, stored(kind, run.config)))
+    default = entry.config()
+    policy = entry.policy(resolve(default, stored(default, run.config)))
     try:
         files = export(
             weights, policy, options.folder, {"agent": agent, "run": options.name, "system": run.system}

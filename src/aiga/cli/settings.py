@@ -85,9 +85,9 @@ def from_flags(kind: type, flags: Sequence[Sequence[str]]) -> dict[str, Any]:
     return found
 
 
-def resolve(kind: type, *layers: dict[str, Any]) -> Any:
-    """The configuration: the class's defaults, each layer over the one before."""
-    values = dict(_flatten(plain(kind())))
+def resolve(default: Any, *layers: dict[str, Any]) -> Any:
+    """The configuration: the system's default, each layer over the one before."""
+    values = dict(_flatten(plain(default)))
     for layer in layers:
         values |= layer
     for name, value in values.items():
@@ -95,14 +95,14 @@ def resolve(kind: type, *layers: dict[str, Any]) -> Any:
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise UserError(f"{name}: a finite number, not {value}")
     try:
-        return decode(kind, _nest(values))
+        return decode(type(default), _nest(values))
     except CodecError as error:
         raise UserError(str(error)) from None
 
 
-def stored(kind: type, config: dict[str, Any]) -> dict[str, Any]:
+def stored(default: Any, config: dict[str, Any]) -> dict[str, Any]:
     """What a run was made with, dotted. Fields that are younger than the run get their default."""
-    return dict(_flatten(plain(kind()))) | _flat(kind, config)
+    return dict(_flatten(plain(default))) | _flat(type(default), config)
 
 
 def changed(before: dict[str, Any], layer: dict[str, Any]) -> tuple[str, Any, Any] | None:
