@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -48,18 +49,17 @@ def start(processes: ForkServerContext, *arguments: object) -> BaseProcess:
     return process
 
 
-def test_killed_at_twenty_random_instants(processes: ForkServerContext, tmp_path: Path) -> None:
-    seed = random.randrange(2**32)  # a new place to look at every time; the message names it
+def kill_again_and_again(processes: ForkServerContext, folder: Path, seed: int, kills: int) -> list[int]:
+    """Starts the run and kills it, `kills` times over; returns the iteration that each death left it at."""
     instants = random.Random(seed)
-    killed, alone = tmp_path / "killed", tmp_path / "alone"
     deaths = []
-    for _ in range(KILLS):
-        before = reached(killed)
-        process = start(processes, str(killed), None, seed)
+    for _ in range(kills):
+        before = reached(folder)
+        process = start(processes, str(folder), None, seed)
         # One kill in four falls while the process starts up, the others while it works.
         if instants.random() < 0.75:
-            limit = time.monotonic() + 30
-            while reached(killed) <= before and process.is_alive() and time.monotonic() < limit:
+            limit = time.monotonic() + 60
+            while reached(folder) <= before and process.is_alive() and time.monotonic() < limit:
                 time.sleep(0.01)
             time.sleep(instants.uniform(0, 0.15))
         else:
@@ -67,19 +67,31 @@ def test_killed_at_twenty_random_instants(processes: ForkServerContext, tmp_path
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        deaths.append(reached(killed))
-    assert len(set(deaths)) > KILLS / 2, f"too few kills hit a working process: {deaths}"
+        deaths.append(reached(folder))
+    return deaths
 
-    last = deaths[-1] + 5
-    for folder in (killed, alone):
-        process = start(processes, str(folder), last, seed)
-        process.join()
-        assert process.exitcode == 0
-    with Store.open(killed) as store:
-        store.verify()
-        assert store.summary().iteration == last
-        assert len(store.rows("sessions")) > KILLS / 2
-    assert dump(killed) == dump(alone), f"seed {seed}, killed after {deaths}"
+
+def test_killed_at_twenty_random_instants(processes: ForkServerContext, tmp_path: Path) -> None:
+    """Two runs at a time, ten kills each."""
+    first = random.randrange(2**31)  # other instants every time; a failure names the seed
+
+    def live(seed: int) -> None:
+        killed, alone = tmp_path / f"killed-{seed}", tmp_path / f"alone-{seed}"
+        deaths = kill_again_and_again(processes, killed, seed, KILLS // 2)
+        assert len(set(deaths)) > len(deaths) / 2, f"too few kills hit a working process: {deaths}"
+        last = deaths[-1] + 5
+        for folder in (killed, alone):
+            process = start(processes, str(folder), last, seed)
+            process.join()
+            assert process.exitcode == 0
+        with Store.open(killed) as store:
+            store.verify()
+            assert store.summary().iteration == last
+            assert len(store.rows("sessions")) > len(deaths) / 2
+        assert dump(killed) == dump(alone), f"seed {seed}, killed after {deaths}"
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(live, (first, first + 1)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -83,8 +83,9 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line of text. A terminal that went away does not end the run."""
-        self.message = line
-        if self.live is None and self.out is not None:
+        if self.live is not None:
+            self.message = line
+        elif self.out is not None:
             try:
                 print(line, file=self.out, flush=True)
             except (OSError, ValueError):

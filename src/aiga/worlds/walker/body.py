@@ -78,7 +78,12 @@ def start(push: Any, ground: Any, xp: Any = np) -> Any:
     angle = bodies[:, 0, 2]
     origin = bodies[:, 0, 0] - (xp.cos(angle) * HULL_CENTRE[0] - xp.sin(angle) * HULL_CENTRE[1])
     shaping = origin * xp.float32(130 / 30) - 5 * xp.abs(angle)
-    rest = [xp.ones_like(push[:, 0]), xp.ones_like(push[:, 0]), xp.zeros_like(push[:, 0]), xp.zeros_like(push[:, 0])]
+    rest = [
+        xp.ones_like(push[:, 0]),
+        xp.ones_like(push[:, 0]),
+        xp.zeros_like(push[:, 0]),
+        xp.zeros_like(push[:, 0]),
+    ]
     rest += [shaping[:, None], xp.zeros_like(push[:, 0])]
     return xp.concatenate([bodies.reshape(-1, 30), *rest], axis=1).astype(xp.float32)
 

@@ -7,13 +7,13 @@ the same bytes whatever the number of threads; between instruction sets the last
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from aiga.interfaces import Outcome
+from aiga.interfaces import Evaluate, Outcome
 from aiga.worlds.walker import body
 from aiga.worlds.walker.course import Course
 
@@ -26,7 +26,7 @@ class Quality:
     """How hard the solvers try. The default walks as far as Box2D does (docs/walker.md)."""
 
     newton: int = 12  # most Newton steps for the velocities; most states need three to five
-    position: int = 8  # most passes of the position solver; most states need one
+    position: int = 60  # most passes of the position solver; most states need one
     bug_flags: bool = True  # contact flags as Gymnasium's: cleared when any one edge is left
 
 
@@ -64,8 +64,6 @@ def begin(courses: Sequence[Course], which: Any, seeds: Any) -> np.ndarray:
     """The states f32[P, 36] in which episodes begin: `which` i32[P] course, `seeds` u32[P]."""
     ground = np.array([c.left[START_CELL] for c in courses], np.float32)
     return body.start(body.push_of(seeds), ground[np.asarray(which)])
-
-
 
 
 def rollout(
@@ -151,7 +149,7 @@ def evaluator(
     max_steps: int = 2000,
     threads: int = 0,
     quality: Quality = Quality(),
-) -> Callable[[Any, Sequence[Course], Any, Any], Outcome]:
+) -> Evaluate:
     """`Evaluate` for systems, on all cores of this machine."""
 
     def evaluate(weights: Any, courses: Sequence[Course], which: Any, seeds: Any) -> Outcome:

@@ -48,7 +48,7 @@ RAYS = (1.5 * np.arange(1, 10) / 10).astype(np.float32)[
     :, None, None
 ]  # rad from straight down, but for the first
 STIFF_CONTACT, STIFF_JOINT = 400.0, 150.0  # of the augmented Lagrangian: far above the masses
-TOLERANCE = 5e-4  # m/s or rad/s by which a row may miss its target
+PRECISE, TOLERANCE = 2e-5, 5e-4  # m/s or rad/s by which a row should, and may, miss its target
 SPARE = 5e-4  # N s or N m s by which it may leave its bounds
 SWEEPS = 60
 ONE_BY_ONE = 5  # the Newton step from which rows change sides one at a time, so that they cannot cycle
@@ -502,7 +502,7 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
         return jnp.where(side > 0, high, jnp.where(side < 0, low, free))
 
     def once(carry: Any) -> Any:
-        step, q, impulse, side, busy = carry
+        step, q, impulse, side, busy, _ = carry
         error = rows.target - (rows.along * q).sum(1)
         grown = impulse + jnp.where(side == 0, rows.stiff * error, 0)
         wanted = new_sides(side, grown, error, *rows.bounds(held(side, grown, rows.floor, rows.ceiling)))
@@ -514,9 +514,11 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
         wanted = new_sides(side, grown, error, low, high)
         new = jnp.where(may, wanted, side)
         impulse = held(new, grown, low, high)
-        restless = rows.on & ((wanted != side) | ((new == 0) & (jnp.abs(error) > TOLERANCE)))
-        busy &= restless.any(0)
-        return step + 1, change(q, impulse, new, error, busy), impulse, new, busy
+        missed = jnp.where(rows.on & (new == 0), jnp.abs(error), 0)
+        turns = (rows.on & (wanted != side)).any(0)
+        restless = busy & (turns | (missed.max(0) > TOLERANCE))
+        busy &= turns | (missed.max(0) > PRECISE)
+        return step + 1, change(q, impulse, new, error, busy), impulse, new, busy, restless
 
     def change(q: Any, impulse: Any, side: Any, error: Any, busy: Any) -> Any:
         reacts = rows.on & (side == 0)
@@ -536,9 +538,9 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
     low, high = rows.bounds(jnp.zeros_like(error))
     side = jnp.where(error * rows.guess > high, 1.0, jnp.where(error * rows.guess < low, -1.0, 0.0))
     impulse, busy = held(side, 0.0, low, high), jnp.ones(q.shape[1:], bool)
-    begin = (jnp.int32(1), change(q, impulse, side, error, busy), impulse, side, busy)
-    _, q, _, _, busy = lax.while_loop(lambda carry: (carry[0] < most) & carry[4].any(), once, begin)
-    return q, busy
+    begin = (jnp.int32(1), change(q, impulse, side, error, busy), impulse, side, busy, busy)
+    _, q, _, _, _, restless = lax.while_loop(lambda carry: (carry[0] < most) & carry[4].any(), once, begin)
+    return q, restless
 
 
 def sweep(rows: Rows, matrix: Any, momentum: Any) -> Any:
