@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,8 @@ def test_show_as_data(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
         range(len(shown["environments"]))
     )
     with Store.open(runs / "night") as store:
-        data = sqlite3.connect(runs / "night" / "run.db").execute("SELECT sha, bytes FROM blobs").fetchall()
+        with closing(sqlite3.connect(runs / "night" / "run.db")) as db:
+            data = db.execute("SELECT sha, bytes FROM blobs").fetchall()
         agents = {sha for sha, held in data if held is not None and hashlib.sha256(held).hexdigest() == sha}
         assert all(environment["agent"] in agents for environment in shown["environments"])
         assert shown["annecs"] == store.summary().metrics["annecs"]
