@@ -48,8 +48,8 @@ constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 constexpr float TOLERANCE = 1e-3f;  // m/s or rad/s that a row may miss its target by
 constexpr float SPARE = 5e-4f;      // N s or N m s by which it may leave its bounds
 constexpr int PASSES = 60;  // of Box2D's position solver
-constexpr int SWEEPS = 20;
-constexpr int ONE_BY_ONE = 5;  // the Newton step from which rows change sides one at a time
+constexpr int SWEEPS = 10;
+constexpr int ONE_BY_ONE = 6;  // the Newton step from which rows change sides one at a time
 constexpr float STIFF_CONTACT = 1500.0f, STIFF_JOINT = 600.0f;
 
 struct Body { F x, y, a, vx, vy, w, c, s; };  // c, s: cosine and sine of the angle a
@@ -169,7 +169,7 @@ void part_contacts(const Terrain& t, const Body& b, bool upper, I live, float li
 // Whether the hull's core is closer to the ground than `limit`.
 I hull_touches(const Terrain& t, const Body& b, float limit) {
   I cell = t.cell(b.x);
-  I near = b.y - 1.2f < t.top(cell);
+  I near = b.y - 1.05f - limit < t.top(cell);  // its farthest corner is 1.02 m away
   if (!any(near)) return near;
   F ox = b.x - (b.c * HULL_CX - b.s * HULL_CY), oy = b.y - (b.s * HULL_CX + b.c * HULL_CY);
   I touches = splati(0);
@@ -814,61 +814,65 @@ void store_lane(const State& s, int lane, float* row) {
 // A network per lane. Weights lie as [block of outputs][input, then bias][output in block][lane], so that a
 // layer reads them once, from first to last.
 struct Brains {
-  static constexpr int BLOCK = 4;
+  static constexpr int WIDE = 8, NARROW = 4;  // outputs summed at once; the last block of a layer may be narrow
+  struct alignas(4 * W) Line { float lanes[W]; };  // so that no load straddles two cache lines
   const Network& network;
-  std::vector<float> weights, buffer;
+  std::vector<Line> weights, buffer;
   int widest = 0;
 
   explicit Brains(const Network& n) : network(n) {
     int64_t rows = 0;
     for (int k = 0; k < n.layers; k++) {
-      rows += int64_t(n.sizes[k] + 1) * blocks(n.sizes[k + 1]) * BLOCK;
-      widest = std::max({widest, int(n.sizes[k]), blocks(n.sizes[k + 1]) * BLOCK});
+      rows += int64_t(n.sizes[k] + 1) * padded(n.sizes[k + 1]);
+      widest = std::max({widest, int(n.sizes[k]), padded(n.sizes[k + 1])});
     }
-    weights.assign(rows * W, 0.0f);
-    buffer.assign(2 * widest * W, 0.0f);
+    weights.resize(rows), buffer.resize(2 * widest);
   }
 
-  static int blocks(int outputs) { return (outputs + BLOCK - 1) / BLOCK; }
+  static int padded(int outputs) { return (outputs + NARROW - 1) / NARROW * NARROW; }
+  static int block(int outputs, int first) { return padded(outputs) - first >= WIDE ? WIDE : NARROW; }
 
   // Flat weights: per layer the matrix [in][out], then the bias [out].
   void load_lane(int lane, const float* flat) {
-    float* to = weights.data() + lane;
+    Line* to = weights.data();
     for (int k = 0; k < network.layers; k++) {
       const int in = network.sizes[k], out = network.sizes[k + 1];
-      for (int block = 0; block < blocks(out); block++)
+      for (int first = 0; first < out; first += block(out, first))
         for (int row = 0; row <= in; row++)
-          for (int o = 0; o < BLOCK; o++, to += W) {
-            const int column = block * BLOCK + o;
-            *to = column < out ? flat[row * out + column] : 0.0f;
-          }
+          for (int o = 0; o < block(out, first); o++, to++)
+            to->lanes[lane] = first + o < out ? flat[row * out + first + o] : 0.0f;
       flat += int64_t(in + 1) * out;
     }
   }
 
+  template <int BLOCK>
+  const Line* sum(const Line* w, int in, int activation, const Line* from, Line* to) {
+    F y[BLOCK] = {};
+    for (int row = 0; row < in; row++, w += BLOCK) {
+      F x = load(from[row].lanes);
+      for (int o = 0; o < BLOCK; o++) y[o] += x * load(w[o].lanes);
+    }
+    for (int o = 0; o < BLOCK; o++) {
+      y[o] += load(w[o].lanes);
+      if (activation == 1) y[o] = tanh(y[o]);
+      if (activation == 2) y[o] = max(y[o], splat(0.0f));
+      store(to[o].lanes, y[o]);
+    }
+    return w + BLOCK;
+  }
+
   void act(const F observation[OBSERVATION], F action[ACTION]) {
-    float *from = buffer.data(), *to = buffer.data() + widest * W;
-    for (int k = 0; k < OBSERVATION; k++) store(from + k * W, observation[k]);
-    const float* w = weights.data();
+    Line *from = buffer.data(), *to = buffer.data() + widest;
+    for (int k = 0; k < OBSERVATION; k++) store(from[k].lanes, observation[k]);
+    const Line* w = weights.data();
     for (int k = 0; k < network.layers; k++) {
       const int in = network.sizes[k], out = network.sizes[k + 1];
-      for (int block = 0; block < blocks(out); block++) {
-        F sum[BLOCK] = {};
-        for (int row = 0; row < in; row++, w += BLOCK * W) {
-          F x = load(from + row * W);
-          for (int o = 0; o < BLOCK; o++) sum[o] += x * load(w + o * W);
-        }
-        for (int o = 0; o < BLOCK; o++) {
-          F y = sum[o] + load(w + o * W);
-          if (network.activations[k] == 1) y = tanh(y);
-          if (network.activations[k] == 2) y = max(y, splat(0.0f));
-          store(to + (block * BLOCK + o) * W, y);
-        }
-        w += BLOCK * W;
-      }
+      for (int first = 0; first < out; first += block(out, first))
+        w = block(out, first) == WIDE ? sum<WIDE>(w, in, network.activations[k], from, to + first)
+                                      : sum<NARROW>(w, in, network.activations[k], from, to + first);
       std::swap(from, to);
     }
-    for (int k = 0; k < ACTION; k++) action[k] = load(from + k * W);
+    for (int k = 0; k < ACTION; k++) action[k] = load(from[k].lanes);
   }
 };
 

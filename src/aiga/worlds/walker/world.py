@@ -268,14 +268,23 @@ def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contact
     one = jnp.left_shift(jnp.int32(1), cell & 15)
     cells = jnp.stack([jnp.zeros_like(one), one], 1).reshape(x1.shape)
     live = jnp.stack([step, on], 1).reshape(x1.shape)
-    return manifolds(part, x1, y1, x2, y2, live, limit, cells)
+    # A scan, because the compiler would make each manifold anew for every place it may move to below.
+    edges = (x1, y1, x2, y2, live, cells)
+    _, both = lax.scan(lambda _, edge: (None, manifold(part, *edge, limit)), None, edges)
+    both = Contacts(*(field.reshape(-1, *part.x.shape) for field in both))
+    # The few that are on move to the front.
+    place = jnp.cumsum(both.on, 0, dtype=jnp.int32) - 1
+    chosen = both.on & (place == np.arange(POINTS, dtype=np.int32)[:, None, None, None])
+    return Contacts(
+        *(jnp.where(chosen, field, field.dtype.type(0)).sum(1, dtype=field.dtype) for field in both)
+    )
 
 
-def manifolds(
-    part: Bodies, x1: Any, y1: Any, x2: Any, y2: Any, live: Any, limit: float, cells: Any
+def manifold(
+    part: Bodies, x1: Any, y1: Any, x2: Any, y2: Any, live: Any, cells: Any, limit: float
 ) -> Contacts:
-    """Box2D's `b2CollideEdgeAndPolygon` for edges without neighbours, [E, P, B], and boxes: up to two points
-    each."""
+    """Box2D's `b2CollideEdgeAndPolygon` for an edge without neighbours, [P, B], and a box: two points, [2, P,
+    B]."""
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     length = jnp.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
     ex, ey = ((end - start) / jnp.where(live, length, 1.0) for start, end in ((x1, x2), (y1, y2)))
@@ -327,10 +336,7 @@ def manifolds(
                 cells=cells,
             )
         )
-    both = Contacts(*(jnp.stack(pair, 1) for pair in zip(*points, strict=True)))
-    both = Contacts(*(field.reshape(-1, *field.shape[2:]) for field in both))
-    first = jnp.argsort(~both.on, axis=0, stable=True)[:POINTS]
-    return Contacts(*(jnp.take_along_axis(field, first, 0) for field in both))
+    return Contacts(*(jnp.stack(pair) for pair in zip(*points, strict=True)))
 
 
 def hull_touches(ground: Any, b: Bodies, limit: float) -> Any:
