@@ -220,6 +220,24 @@ def test_a_second_writer_is_refused_and_readers_are_not(night: Path) -> None:
     Store.open(night, write=True).close()
 
 
+def test_readers_see_one_commit(night: Path) -> None:
+    """Also while the run goes on: what is let go of after the snapshot was taken is not taken for damage."""
+    with Store.open(night) as reader, reader.snapshot():
+        before = reader.summary()
+        with Store.open(night, write=True) as store:
+            drive(
+                toy.Toy(toy.Config()),
+                store,
+                Run("toy", 3, config()),
+                iterations=50,
+                listen=[lambda step: reader.verify()],
+            )
+        assert reader.summary() == before
+        assert before.iteration == 40
+    with Store.open(night) as reader:
+        assert reader.summary().iteration == 50
+
+
 def test_files_of_an_interrupted_commit_are_swept(night: Path) -> None:
     for name in ("0" * 64 + ".safetensors", "1" * 64 + ".part"):
         (night / "blobs" / name).write_bytes(b"half")

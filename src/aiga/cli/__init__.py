@@ -550,14 +550,15 @@ def _show(options: argparse.Namespace) -> int:
 
     from aiga.cli.show import as_data, as_text
 
-    with _read(options) as store:
+    tty = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if tty else 10**6
+    with _read(options) as store, store.snapshot():
         store.verify()
         if options.json:
-            print(json.dumps(as_data(store), allow_nan=False))
-            return 0
-        tty = sys.stdout.isatty()
-        width = shutil.get_terminal_size().columns if tty else 10**6
-        print(as_text(store, width, colour=tty and "NO_COLOR" not in os.environ))
+            said = json.dumps(as_data(store), allow_nan=False)
+        else:
+            said = as_text(store, width, colour=tty and "NO_COLOR" not in os.environ)
+    print(said)
     return 0
 
 

@@ -218,6 +218,7 @@ class Store:
         self._lock = lock
         self._blobs: set[str] = set()  # what the database holds
         self._refs: set[str] = set()  # what the checkpoint names
+        self._snapshot: sa.Connection | None = None
 
     @classmethod
     def open(cls, folder: str | Path, *, write: bool = False, url: str | None = None) -> Store:
@@ -373,6 +374,16 @@ class Store:
 
     # -- reading --------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside sees one commit, however the run goes on meanwhile."""
+        with self._transaction() as db:
+            self._snapshot = db
+            try:
+                yield
+            finally:
+                self._snapshot = None
+
     def run(self) -> Run | None:
         """What the run was started with; None while its first commit is still to come."""
         with self._transaction() as db:
@@ -384,14 +395,17 @@ class Store:
     def load(self) -> tuple[int, Encoded]:
         """The last checkpoint: its iteration and its state."""
         with self._transaction() as db:
-            row = db.execute(sa.select(checkpoint_table)).first()
-            if row is None:
-                raise Damaged(f"{self.folder.name}: damaged: checkpoint 1 is missing")
-            if _checkpoint_row(row.iteration, row.state, row.refs)["sha"] != row.sha:
-                raise Damaged(f"{self.folder.name}: damaged: checkpoint 1 does not match its SHA-256")
-            refs = self._parse(row.refs, "checkpoint 1, refs")
-            arrays = {name: self._read_blob(db, sha) for name, sha in refs.items()}
-            return row.iteration, Encoded(self._parse(row.state, "checkpoint 1, state"), arrays)
+            iteration, state, refs = self._checkpoint(db)
+            return iteration, Encoded(state, {name: self._read_blob(db, sha) for name, sha in refs.items()})
+
+    def _checkpoint(self, db: sa.Connection) -> tuple[int, Any, dict[str, str]]:
+        row = db.execute(sa.select(checkpoint_table)).first()
+        if row is None:
+            raise Damaged(f"{self.folder.name}: damaged: checkpoint 1 is missing")
+        if _checkpoint_row(row.iteration, row.state, row.refs)["sha"] != row.sha:
+            raise Damaged(f"{self.folder.name}: damaged: checkpoint 1 does not match its SHA-256")
+        state = self._parse(row.state, "checkpoint 1, state")
+        return row.iteration, state, self._parse(row.refs, "checkpoint 1, refs")
 
     def array(self, sha: str) -> np.ndarray:
         """The array of a blob, its bytes checked against its name."""
@@ -465,42 +479,40 @@ class Store:
 
     def verify(self) -> None:
         """Reads everything once. Raises `Damaged` naming the first row that is not as it was written."""
-        name = self.folder.name
-        if self._engine.dialect.name == "sqlite":
-            with self._transaction() as db:
+        with self._transaction() as db:
+            verdict = "ok"
+            if self._engine.dialect.name == "sqlite":
                 verdict = db.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+            # Row by row, also where the whole is known to be damaged: the first unreadable row has a name.
+            held: set[str] = set()
+            named: set[str] = set()
+            for source in metadata.sorted_tables:
+                self._verify_table(db, source, held, named)
             if verdict != "ok":
-                self._read_every_row()
-                raise Damaged(f"{name}: damaged: run.db: {' '.join(verdict.split())}")
-        self._read_every_row()
-        self.load()
+                raise Damaged(f"{self.folder.name}: damaged: run.db: {' '.join(verdict.split())}")
+            missing = (named | set(self._checkpoint(db)[2].values())) - held
+            if missing:
+                raise Damaged(f"{self.folder.name}: damaged: blobs {min(missing)} is missing")
 
-    def _read_every_row(self) -> None:
-        """Row by row, so that the first unreadable one can be told from its neighbour."""
-        held: set[str] = set()
-        named: set[str] = set()
-        for source in metadata.sorted_tables:
-            keys = [column.name for column in source.primary_key.columns]
-            last = "the first row"
-            try:
-                with self._engine.connect().execution_options(yield_per=1) as db:
-                    for row in db.execute(sa.select(source).order_by(*source.primary_key.columns)).mappings():
-                        if source is blobs_table:
-                            self._check_blob(row["sha"], row["size"], row["bytes"])
-                            held.add(row["sha"])
-                        else:
-                            self._plain_row(source, row)
-                            named |= {
-                                row[column]
-                                for column in ("agent", "sha")
-                                if row.get(column) and source in _NAMING
-                            }
-                        last = f"the row after {' '.join(str(row[key]) for key in keys)}"
-            except DatabaseError as error:
-                problem = " ".join(str(error.orig).split())
-                raise Damaged(f"{self.folder.name}: damaged: {source.name}, {last}: {problem}") from None
-        if named - held:
-            raise Damaged(f"{self.folder.name}: damaged: blobs {min(named - held)} is missing")
+    def _verify_table(self, db: sa.Connection, source: Table, held: set[str], named: set[str]) -> None:
+        """Adds to `held` the blobs that are there, to `named` those that rows speak of."""
+        keys = [column.name for column in source.primary_key.columns]
+        query = sa.select(source).order_by(*source.primary_key.columns).execution_options(yield_per=1)
+        last = "the first row"
+        try:
+            for row in db.execute(query).mappings():
+                if source is blobs_table:
+                    held.add(row["sha"])
+                    if row["bytes"] is not None or not self._let_go(row["sha"]):
+                        self._check_blob(row["sha"], row["size"], row["bytes"])
+                else:
+                    self._plain_row(source, row)
+                if source in _NAMING:
+                    named |= {row[column] for column in ("agent", "sha") if row.get(column)}
+                last = f"the row after {' '.join(str(row[key]) for key in keys)}"
+        except DatabaseError as error:
+            problem = " ".join(str(error.orig).split())
+            raise Damaged(f"{self.folder.name}: damaged: {source.name}, {last}: {problem}") from None
 
     def _plain_row(self, source: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
         values = dict(row)
@@ -522,6 +534,10 @@ class Store:
         if row is None:
             raise Damaged(f"{self.folder.name}: damaged: blobs {sha} is missing")
         return load(self._check_blob(sha, row.size, row.bytes))["data"]
+
+    def _let_go(self, sha: str) -> bool:
+        """Whether a file may be gone because the run went on after the snapshot was taken."""
+        return not self._blob_path(sha).exists() and self._lock is None and is_running(self.folder)
 
     def _check_blob(self, sha: str, size: int, data: bytes | None) -> bytes:
         if data is None:
@@ -562,6 +578,9 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         name = self.folder.name
+        if self._snapshot is not None:
+            yield self._snapshot
+            return
         try:
             with self._engine.begin() as db:
                 yield db
