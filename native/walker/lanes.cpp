@@ -75,18 +75,17 @@ struct Terrain {
 // part is, and a point of the edge is kept off that face.
 struct Contact {
   I on, by_face;
-  I shared;          // the next edge has the same point
   bool upper;        // which part of the leg
   F nx, ny;          // from the ground into the part
   F px, py;          // where, in the world
   F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
   F depth;           // distance of the cores, negative inside
-  I cells;           // the cell that is touched, as a bit
 };
 
 struct Contacts {
   static constexpr int MOST = 32;  // two parts, four cells, a slope and a face each, two points
   int count = 0;
+  I cells{};  // of the ground, that are touched, one bit each
   Contact at[MOST];
 };
 
@@ -132,7 +131,7 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continue
   F low = max(min(t1, t2), only(~face, -half)), high = min(max(t1, t2), select(face, length, half));
   on &= low <= high;
   Contact k;
-  k.upper = upper, k.by_face = face, k.cells = cells;
+  k.upper = upper, k.by_face = face;
   k.nx = select(face, -(b.c * fa - b.s * fb), nx), k.ny = select(face, -(b.s * fa + b.c * fb), ny);
   k.offset = select(face, distance, nx * x1 + ny * y1);
   for (F t : {low, high}) {
@@ -140,7 +139,8 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continue
     F v = select(face, v1 + t * eb, select(side, t, fb * distance));
     k.depth = select(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1));
     k.on = on & (k.depth <= limit);
-    k.shared = continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f);
+    out.cells |= k.on & cells;
+    k.on &= ~(continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f));  // the next edge has this point too
     k.lx = select(face, fa, u), k.ly = select(face, fb, v);
     k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
     if (any(k.on)) out.at[out.count++] = k;
@@ -202,27 +202,50 @@ struct Row {
 
 // One Newton step's view of a row whose speed is `error` short of its target: the impulse at that speed, and
 // whether it reacts (an active set with multipliers: a reacting row that leaves its bounds is held there, a
-// held row whose speed passes its target reacts again). The first step takes every row to react.
+// held row whose speed passes its target reacts again). A first guess of the side comes from `guess`, about the
+// mass that the row has to move. `may` is where a row may still change sides in this step.
 AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, int step, I on, I& may, I& reacts, I& restless) {
   if (step == 0) {
     r.side = select(error * guess > high, splat(1.0f), select(error * guess < low, splat(-1.0f), splat(0.0f)));
-    r.impulse = select(r.side > 0.0f, high, select(r.side < 0.0f, low, splat(0.0f)));
-    reacts = on & (r.side == 0.0f);
+    r.impulse = select(r.side > 0.0f, high, only(r.side < 0.0f, low));
   } else {
     I free = r.side == 0.0f;
     F impulse = select(free, r.impulse + stiff * error, r.impulse);
-    I up = on & free & (impulse > high + SPARE), down = on & free & (impulse < low - SPARE);
-    I again = on & (((r.side > 0.0f) & (error < -TOLERANCE)) | ((r.side < 0.0f) & (error > TOLERANCE))) & (high > low);
-    I changes = up | down | again;
-    restless |= changes;
-    up &= may, down &= may, again &= may;
+    I up = free & (impulse > high + SPARE), down = free & (impulse < low - SPARE);
+    I again = ~free & (error * r.side < -TOLERANCE) & (high > low);
+    I changes = on & may & (up | down | again);
+    restless |= on & (up | down | again);
     if (step >= ONE_BY_ONE) may &= ~changes;
-    r.side = select(up, splat(1.0f), select(down, splat(-1.0f), only(~again, r.side)));
+    r.side = select(changes, select(up, splat(1.0f), only(down, splat(-1.0f))), r.side);
     r.impulse = select(r.side > 0.0f, high, select(r.side < 0.0f, low, impulse));
-    reacts = on & (r.side == 0.0f);
   }
+  reacts = on & (r.side == 0.0f);
   restless |= reacts & (abs(error) > TOLERANCE);
-  return only(on, r.impulse + only(reacts, stiff * error));
+  return only(on, r.impulse) + only(reacts, stiff * error);
+}
+
+// The same for a row that can only push: its impulse has no upper bound, its target is zero.
+struct Push {
+  F impulse;
+  I held;  // at zero
+};
+
+AIGA_INLINE F respond(Push& r, F error, float stiff, int step, I on, I& may, I& reacts, I& restless) {
+  if (step == 0) {
+    r.held = error < 0.0f;
+    r.impulse = splat(0.0f);
+  } else {
+    F impulse = r.impulse + stiff * error;
+    I changes = on & selecti(r.held, error > TOLERANCE, impulse < -SPARE);
+    restless |= changes;
+    changes &= may;
+    if (step >= ONE_BY_ONE) may &= ~changes;
+    r.held ^= changes;
+    r.impulse = only(~r.held & ~changes, impulse);
+  }
+  reacts = on & ~r.held;
+  restless |= reacts & (abs(error) > TOLERANCE);
+  return only(reacts, r.impulse + stiff * error);
 }
 
 // A matrix over the seven free velocities, arrow-shaped: hip point x, y and hull spin h in the middle, and
@@ -317,9 +340,8 @@ struct Slots {
       F bx = c.upper ? F{} : lx + x, by = c.upper ? F{} : ly + y;
       const F nu = ax * c.ny - ay * c.nx, tu = -ax * c.nx - ay * c.ny;
       const F nl = bx * c.ny - by * c.nx, tl = -bx * c.nx - by * c.ny;
-      const I own = c.on & ~c.shared;
       for (int lane = 0; lane < W; lane++) {
-        if (!own[lane] || used[lane] == MOST) continue;
+        if (!c.on[lane] || used[lane] == MOST) continue;
         Slot& to = at[used[lane]++];
         to.on[lane] = -1;
         to.nx[lane] = c.nx[lane], to.ny[lane] = c.ny[lane];
@@ -437,7 +459,8 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
 
   Slots slots[2];
   for (int i = 0; i < 2; i++) slots[i].pack(contacts[i], b[1 + 2 * i], b[2 + 2 * i], ux[i], uy[i], lx[i], ly[i]);
-  Row normal[2][Slots::MOST], tangent[2][Slots::MOST], motor[4], limit[4];
+  Push normal[2][Slots::MOST];
+  Row tangent[2][Slots::MOST], motor[4], limit[4];
   F torque[4], rated[4], floor[4], ceiling[4];
   I stopped[4];
   for (int j = 0; j < 4; j++) {
@@ -479,7 +502,7 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
         F un = c.nx * q.x + c.ny * q.y + c.nu * q.u[i] + c.nl * q.l[i];
         F ut = c.ny * q.x - c.nx * q.y + c.tu * q.u[i] + c.tl * q.l[i];
         I rn, rt;
-        F pn = respond(normal[i][k], -un, splat(0.0f), splat(1e9f), STIFF_CONTACT, 1.0f, step, c.on, may, rn, restless);
+        F pn = respond(normal[i][k], -un, STIFF_CONTACT, step, c.on, may, rn, restless);
         F bound = FRICTION * max(normal[i][k].impulse, splat(0.0f));
         F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, 0.0f, step, c.on, may, rt, restless);
         // Friction at its bound follows the normal impulse, also within the step: without that the two chase
@@ -500,11 +523,12 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
         m.ll[i] += wl * c.nl + tl * c.tl;
       }
     }
-    busy &= restless;
-    if (!any(busy)) break;
+    // A lane found at rest still takes this step: what its rows miss falls from a thousandth to a millionth.
     Vector d = solve(m, g);
     q.x += only(busy, d.x), q.y += only(busy, d.y), q.h += only(busy, d.h);
     for (int i = 0; i < 2; i++) q.u[i] += only(busy, d.u[i]), q.l[i] += only(busy, d.l[i]);
+    busy &= restless;
+    if (!any(busy)) break;
   }
 
   if (any(busy)) sweep(busy, mass, momentum, slots, torque, rated, floor, ceiling, stopped, q);
@@ -621,7 +645,7 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I
     sincos(hit.a, hit.s, hit.c);
     Contacts meets;
     part_contacts(t, hit, upper, on, SKIN, meets);
-    for (int k = 0; k < meets.count; k++) touched |= meets.at[k].cells & meets.at[k].on;
+    touched |= meets.cells;
     for (int pass = 0; pass < 4; pass++)
       for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
     F pn[Contacts::MOST], pt[Contacts::MOST];
@@ -677,9 +701,7 @@ Seen advance(State& s, const F action[4], const Terrain& t, const Quality& quali
   I fallen = hull_touches(t, b[0], SKIN);
   for (int i = 0; i < 2; i++) {
     part_contacts(t, b[2 + 2 * i], false, everyone, SKIN, contacts[i]);
-    I touched = splati(0);
-    for (int k = 0; k < contacts[i].count; k++) touched |= contacts[i].at[k].cells & contacts[i].at[k].on;
-    update_flag(s.flag[i], s.touch[i], touched, quality.bug_flags);
+    update_flag(s.flag[i], s.touch[i], contacts[i].cells, quality.bug_flags);
     part_contacts(t, b[1 + 2 * i], true, everyone, SKIN, contacts[i]);
   }
   I stopped[4][2];
