@@ -75,6 +75,7 @@ struct Terrain {
 // part is, and a point of the edge is kept off that face.
 struct Contact {
   I on, by_face;
+  I shared;          // the next edge has the same point
   bool upper;        // which part of the leg
   F nx, ny;          // from the ground into the part
   F px, py;          // where, in the world
@@ -140,7 +141,7 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continue
     k.depth = select(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1));
     k.on = on & (k.depth <= limit);
     out.cells |= k.on & cells;
-    k.on &= ~(continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f));  // the next edge has this point too
+    k.shared = continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f);
     k.lx = select(face, fa, u), k.ly = select(face, fb, v);
     k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
     if (any(k.on)) out.at[out.count++] = k;
@@ -340,8 +341,9 @@ struct Slots {
       F bx = c.upper ? F{} : lx + x, by = c.upper ? F{} : ly + y;
       const F nu = ax * c.ny - ay * c.nx, tu = -ax * c.nx - ay * c.ny;
       const F nl = bx * c.ny - by * c.nx, tl = -bx * c.nx - by * c.ny;
+      const I own = c.on & ~c.shared;  // one of two equal points is enough for velocities
       for (int lane = 0; lane < W; lane++) {
-        if (!c.on[lane] || used[lane] == MOST) continue;
+        if (!own[lane] || used[lane] == MOST) continue;
         Slot& to = at[used[lane]++];
         to.on[lane] = -1;
         to.nx[lane] = c.nx[lane], to.ny[lane] = c.ny[lane];

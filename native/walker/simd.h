@@ -30,14 +30,20 @@ AIGA_INLINE F splat(float x) { return x - F{}; }
 AIGA_INLINE I splati(int32_t x) { return x - I{}; }
 AIGA_INLINE F load(const float* p) { F v; std::memcpy(&v, p, sizeof v); return v; }
 AIGA_INLINE void store(float* p, F v) { std::memcpy(p, &v, sizeof v); }
-AIGA_INLINE F select(I mask, F yes, F no) { return mask ? yes : no; }
-AIGA_INLINE I selecti(I mask, I yes, I no) { return mask ? yes : no; }
 AIGA_INLINE F bits(I x) { F v; std::memcpy(&v, &x, sizeof v); return v; }
 AIGA_INLINE I bits(F x) { I v; std::memcpy(&v, &x, sizeof v); return v; }
 AIGA_INLINE F only(I mask, F x) { return bits(bits(x) & mask); }  // x where the mask is set, else 0
 AIGA_INLINE F abs(F x) { return bits(bits(x) & splati(0x7fffffff)); }
 AIGA_INLINE F tofloat(I x) { return __builtin_convertvector(x, F); }
 AIGA_INLINE I truncate(F x) { return __builtin_convertvector(x, I); }
+
+// Masks are all ones or all zeros; told so, the compiler need not compare them with zero again.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+AIGA_INLINE F select(I mask, F yes, F no) { return (F)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask); }
+#else
+AIGA_INLINE F select(I mask, F yes, F no) { return mask ? yes : no; }
+#endif
+AIGA_INLINE I selecti(I mask, I yes, I no) { return bits(select(mask, bits(yes), bits(no))); }
 
 #if defined(__AVX512F__)
 AIGA_INLINE F min(F a, F b) { return (F)_mm512_min_ps((__m512)a, (__m512)b); }
