@@ -34,8 +34,8 @@ RATED = np.array([4.0, 6.0, 4.0, 6.0], np.float32)  # rad/s
 TORQUE = 80.0  # N m at an action of 1
 PUSH = 5.0  # N, the greatest push on the hull in the first step
 
-# After `reset`, which takes a step of its own: x, y of the centre of mass, angle, and their velocities, without
-# a push, and how they change with each newton of push to the left and to the right.
+# After `reset`, which takes a step of its own: x, y of the centre of mass, angle, and their velocities,
+# without a push, and how they change with each newton of push to the left and to the right.
 _START = np.array(
     [
         [4.643624, 5.678639, 0.002747596, 0.0, -0.2, 0.0],
