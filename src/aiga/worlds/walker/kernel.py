@@ -124,7 +124,7 @@ def step(
 ) -> Stepped:
     """One step of 1/50 s for E walkers: `state` f32[E, 36], `action` f32[E, 4], `which` i32[E] the course.
 
-    `courses` may be the array `heights` made of them. Raises ValueError naming the argument that does not fit.
+    `courses` may be the array `heights` made of them. Raises ValueError naming the one that does not fit.
     """
     from aiga import _walker
 
