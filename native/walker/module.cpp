@@ -191,6 +191,12 @@ NB_MODULE(_walker, m) {
     return names;
   });
   m.def("width", [](const std::string& name) { return choose(name).width; });
+  m.def("multiply_add", [](int64_t rounds) {  // operations done, for a measure of the core
+    const Kernel& kernel = choose("");
+    volatile float keep = kernel.multiply_add(rounds);
+    (void)keep;
+    return rounds * 24 * kernel.width;
+  });
   m.def("rollout", &rollout, nb::arg("weights"), nb::arg("row"), nb::arg("heights"), nb::arg("course"), nb::arg("start"),
         nb::arg("sizes"), nb::arg("activations"), nb::arg("max_steps"), nb::arg("threads"), nb::arg("newton"),
         nb::arg("position"), nb::arg("bug_flags"), nb::arg("instruction_set"));

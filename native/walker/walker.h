@@ -59,6 +59,7 @@ struct Kernel {  // one instruction set's entry points
   int width;
   void (*rollout)(const Ground&, const Quality&, const Network&, const Rollouts&, std::atomic<int64_t>& next);
   void (*step)(const Ground&, const Quality&, const Steps&, int64_t begin, int64_t end);
+  float (*multiply_add)(int64_t rounds);  // 24 * width operations a round
 };
 
 }  // namespace aiga

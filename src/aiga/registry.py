@@ -120,5 +120,11 @@ SYSTEMS: dict[str, Entry] = {
     )
 }
 
+def _bench_walker() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.walker import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text.
-BENCHMARKS: dict[str, Callable[[], tuple[dict[str, Any], str]]] = {}
+BENCHMARKS: dict[str, Callable[[], tuple[dict[str, Any], str]]] = {"walker": _bench_walker}

@@ -1,0 +1,1 @@
+"""What `aiga bench` measures. Each module has `bench() -> (data, text)`."""
