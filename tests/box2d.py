@@ -150,12 +150,26 @@ def touching(env: BipedalWalker) -> list[bool]:
     return [any(e.contact.touching for e in leg.contacts) for leg in (env.legs[1], env.legs[3])]
 
 
+def cells(env: Oracle) -> list[int]:
+    """The cells of ground that the lower legs touch, a bit each modulo 16: ours to compare with, not
+    Gymnasium's."""
+    touched = []
+    for leg in (env.legs[1], env.legs[3]):
+        bits = 0
+        for edge in leg.contacts:
+            start, end = (vertex[0] for vertex in edge.contact.fixtureA.shape.vertices[:2])
+            if edge.contact.touching and start != end:
+                bits |= 1 << round(min(start, end) / TERRAIN_STEP) % 16
+        touched.append(bits)
+    return touched
+
+
 def record(env: Oracle, policy: Callable[[np.ndarray], np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """A walk of at most `steps` T: bodies f64[T+1, 5, 6], actions f32[T, 4], observations f32[T+1, 24],
     rewards f64[T], flags bool[T+1, 2] (Gymnasium's), touching bool[T+1, 2] (Box2D's), terminated bool."""
     observation, ended = env.start, False
     bodies, observations, actions, rewards = [get_bodies(env)], [observation], [], []
-    flagged, touches = [flags(env)], [touching(env)]
+    flagged, touches, grounds = [flags(env)], [touching(env)], [cells(env)]
     while not ended and len(actions) < steps:
         action = np.asarray(policy(observation), np.float32)
         observation, reward, ended, _, _ = env.step(action)
@@ -165,6 +179,7 @@ def record(env: Oracle, policy: Callable[[np.ndarray], np.ndarray], steps: int) 
         rewards.append(float(reward))
         flagged.append(flags(env))
         touches.append(touching(env))
+        grounds.append(cells(env))
     return {
         "bodies": np.array(bodies),
         "observations": np.array(observations, np.float32),
@@ -172,8 +187,20 @@ def record(env: Oracle, policy: Callable[[np.ndarray], np.ndarray], steps: int) 
         "rewards": np.array(rewards),
         "flags": np.array(flagged, bool),
         "touching": np.array(touches, bool),
+        "cells": np.array(grounds),
         "terminated": np.array(ended),
     }
+
+
+def distances(envs: list[Oracle], policy: Callable[[np.ndarray], np.ndarray], steps: int) -> np.ndarray:
+    """How far the hull's centre of mass gets in each of N walks, f[N] m; the policy speaks f32[N, ...]."""
+    observations, alive = np.stack([env.start for env in envs]), np.ones(len(envs), bool)
+    for _ in range(steps):
+        actions = policy(observations)
+        for i in np.flatnonzero(alive):
+            observations[i], _, ended, _, _ = envs[i].step(actions[i])
+            alive[i] = not ended
+    return np.array([get_bodies(env)[0, 0] for env in envs])
 
 
 class Heuristic:
