@@ -15,10 +15,13 @@ from aiga.worlds.walker.episode import observe
 from aiga.worlds.walker.space import grow
 
 
+CHASM = Course.from_heights(np.full(200, -20.0))
+
+
 def airborne(angles: np.ndarray) -> np.ndarray:
-    """States f32[N, 36] high over the ground, at rest, level, with joint angles f[N, 4]."""
+    """States f32[N, 36] high over the CHASM, at rest, level, with joint angles f[N, 4]."""
     bodies = np.zeros((len(angles), 5, 6))
-    bodies[:, 0, :2] = 20, 30
+    bodies[:, 0, :2] = 5, 6
     for leg in (0, 1):
         at = bodies[:, 0, :2] + body.HIP - body.HULL_CENTRE
         angle = np.zeros(len(angles))
@@ -40,7 +43,7 @@ def swing(states: np.ndarray, t: int) -> np.ndarray:
 
 
 def test_free_flight():
-    count, course = 8, Course.flat()
+    count, course = 8, CHASM
     states = airborne(np.random.default_rng(1).uniform([-0.3, -1.2] * 2, [0.6, -0.5] * 2, (count, 4)))
     envs = [box2d.make(course, 0) for _ in range(count)]
     for env, state in zip(envs, states, strict=True):

@@ -504,9 +504,14 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
         F un = c.nx * q.x + c.ny * q.y + c.nu * q.u[i] + c.nl * q.l[i];
         F ut = c.ny * q.x - c.nx * q.y + c.tu * q.u[i] + c.tl * q.l[i];
         I rn, rt;
+        const I lifted = step ? normal[i][k].held : splati(0);
         F pn = respond(normal[i][k], -un, STIFF_CONTACT, step, c.on, may, rn, restless);
         F bound = FRICTION * max(normal[i][k].impulse, splat(0.0f));
         F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, 0.0f, step, c.on, may, rt, restless);
+        // A point that lands begins by sliding the way it moves: an old side may push it off again.
+        const I landed = lifted & rn;
+        tangent[i][k].side = select(landed, select(ut > 0.0f, splat(-1.0f), splat(1.0f)), tangent[i][k].side);
+        rt &= ~landed;
         // Friction at its bound follows the normal impulse, also within the step: without that the two chase
         // each other where a leg wedges. The force then leans along w = n + grip * t.
         F grip = FRICTION * tangent[i][k].side;
@@ -607,7 +612,7 @@ void solve_positions(State& s, const Contacts contacts[2], const I stopped[4][2]
       rotate(q, iq * (qx * fy - qy * fx));
     }
     // Torn joints, as those an episode begins with, need Box2D's full number of passes; else a few will do.
-    if (pass == 0) torn = worst > 0.03f * 0.03f;
+    if (pass == 0) torn = worst > 0.12f * 0.12f;
     if (pass + 1 >= most) busy &= torn;
     busy &= (deepest < -3.02f * SLOP) | (worst > SLOP * SLOP) | (turned > 1.02f * ANGULAR_SLOP);
   }

@@ -25,8 +25,8 @@ ACTIVATIONS = {"identity": 0, "tanh": 1, "relu": 2}
 class Quality:
     """How hard the solvers try. The default walks as far as Box2D does (docs/walker.md)."""
 
-    newton: int = 10  # most Newton steps for the velocities; most states need two to four
-    position: int = 6  # most passes of the position solver, unless a joint is torn; most states need one
+    newton: int = 9  # most Newton steps for the velocities; most states need two to four
+    position: int = 4  # most passes of the position solver, unless a joint is torn; most states need one
     bug_flags: bool = True  # contact flags as Gymnasium's: cleared when any one edge is left
 
 
