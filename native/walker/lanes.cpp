@@ -625,7 +625,7 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I
   I arrived = splati(0);
   F left = splat(1.0f);  // share of the step not yet spent
   Body from = before;
-  for (int round = 0; round < 3; round++) {
+  for (int round = 0; round < 2; round++) {
     Contacts now;
     part_contacts(t, part, upper, live, SLOP, now);
     F when = splat(2.0f);
@@ -653,11 +653,11 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I
     Contacts meets;
     part_contacts(t, hit, upper, on, SKIN, meets);
     touched |= meets.cells;
-    for (int pass = 0; pass < 4; pass++)
+    for (int pass = 0; pass < 3; pass++)
       for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
     F pn[Contacts::MOST], pt[Contacts::MOST];
     for (int k = 0; k < meets.count; k++) pn[k] = pt[k] = splat(0.0f);
-    for (int sweep = 0; sweep < 8; sweep++) {
+    for (int sweep = 0; sweep < 6; sweep++) {
       for (int k = 0; k < meets.count; k++) {
         const Contact& c = meets.at[k];
         F x = c.px - hit.x, y = c.py - hit.y;
