@@ -46,7 +46,7 @@ constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 #define AIGA_STRING_(x) #x
 #define AIGA_STRING(x) AIGA_STRING_(x)
 constexpr float TOLERANCE = 1e-3f;  // m/s or rad/s that a row may miss its target by
-constexpr float SPARE = 5e-4f;      // N s or N m s by which it may leave its bounds
+constexpr float EDGE = 1e-4f;       // m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 constexpr int PASSES = 60;  // of Box2D's position solver
 constexpr int SWEEPS = 10;
 constexpr int ONE_BY_ONE = 6;  // the Newton step from which rows change sides one at a time
@@ -212,8 +212,8 @@ AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, 
   } else {
     I free = r.side == 0.0f;
     F impulse = select(free, r.impulse + stiff * error, r.impulse);
-    I up = free & (impulse > high + SPARE), down = free & (impulse < low - SPARE);
-    I again = ~free & (error * r.side < -TOLERANCE) & (high > low);
+    I up = free & (impulse > high + EDGE), down = free & (impulse < low - EDGE);
+    I again = ~free & (error * r.side < -EDGE) & (high > low);
     I changes = on & may & (up | down | again);
     restless |= on & (up | down | again);
     if (step >= ONE_BY_ONE) may &= ~changes;
@@ -237,7 +237,7 @@ AIGA_INLINE F respond(Push& r, F error, float stiff, int step, I on, I& may, I& 
     r.impulse = splat(0.0f);
   } else {
     F impulse = r.impulse + stiff * error;
-    I changes = on & selecti(r.held, error > TOLERANCE, impulse < -SPARE);
+    I changes = on & selecti(r.held, error > EDGE, impulse < -EDGE);
     restless |= changes;
     changes &= may;
     if (step >= ONE_BY_ONE) may &= ~changes;
@@ -538,6 +538,7 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
     if (!any(busy)) break;
   }
 
+  busy |= ~(abs(q.x) + abs(q.y) + abs(q.h) < 1e6f);  // thrown off, even to no number at all
   if (any(busy)) sweep(busy, mass, momentum, slots, torque, rated, floor, ceiling, stopped, q);
 
   b[0].w = q.h, b[0].vx = q.x - ry * q.h, b[0].vy = q.y + rx * q.h;
