@@ -14,7 +14,6 @@ from aiga.worlds.walker.course import Course, Genes
 from aiga.worlds.walker.episode import observe
 from aiga.worlds.walker.space import grow
 
-
 CHASM = Course.from_heights(np.full(200, -20.0))
 
 
