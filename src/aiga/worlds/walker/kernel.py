@@ -61,9 +61,17 @@ def heights(courses: Sequence[Course]) -> np.ndarray:
 
 
 def begin(courses: Sequence[Course], which: Any, seeds: Any) -> np.ndarray:
-    """The states f32[P, 36] in which episodes begin: `which` i32[P] course, `seeds` u32[P]."""
+    """The states f32[P, 36] in which episodes begin: `which` i32[P] course, `seeds` u32[P].
+
+    Raises ValueError for a course that is not there, or when the two are not of one length.
+    """
+    which, seeds = np.asarray(which, np.int32), np.asarray(seeds, np.uint32)
+    if which.shape != seeds.shape or which.ndim != 1:
+        raise ValueError(f"seeds: one for each of `which`, {which.shape}, not {seeds.shape}")
+    if which.size and not 0 <= which.min() <= which.max() < len(courses):
+        raise ValueError(f"which: from 0 to {len(courses) - 1}")
     ground = np.array([c.left[START_CELL] for c in courses], np.float32)
-    return body.start(body.push_of(seeds), ground[np.asarray(which)])
+    return body.start(body.push_of(seeds), ground[which])
 
 
 def rollout(
@@ -84,19 +92,22 @@ def rollout(
 
     `weights` f32[R, N] flat, per layer W[in, out] then b[out]; `rows` i32[P] says whose weights an episode
     uses (default: R = P, its own). `which` i32[P] the course, `seeds` u32[P] the push in the first step.
-    `threads` 0 means all that this process may use; `instruction_set` "" means the best.
+    `threads` 0 means all that this process may use; `instruction_set` "" means the best. Episodes of weights
+    that are not all finite return NaN and finish nothing.
     Raises ValueError naming the argument that does not fit.
     """
     from aiga import _walker
 
+    weights = np.ascontiguousarray(weights, np.float32)
     which = np.ascontiguousarray(which, np.int32)
     unknown = [a for a in activations if a not in ACTIVATIONS]
     if unknown:
         raise ValueError(f"activations: one of {', '.join(ACTIVATIONS)}, not {unknown[0]}")
-    return Rollouts(
+    rows = np.ascontiguousarray(np.arange(len(which)) if rows is None else rows, np.int32)
+    done = Rollouts(
         *_walker.rollout(
-            np.ascontiguousarray(weights, np.float32),
-            np.ascontiguousarray(np.arange(len(which)) if rows is None else rows, np.int32),
+            weights,
+            rows,
             heights(courses),
             which,
             begin(courses, which, seeds),
@@ -110,6 +121,10 @@ def rollout(
             instruction_set,
         )
     )
+    # The kernel's minima and maxima let no NaN through, so it would walk on as if nothing were wrong.
+    broken = ~np.isfinite(weights).all(1)[rows]
+    done.returns[broken], done.finished[broken] = np.nan, False
+    return done
 
 
 def step(
