@@ -19,6 +19,7 @@ parts (upper, lower, upper, lower), K contacts of a part, R rows of the velocity
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ HIP = body.HIP - body.HULL_CENTRE  # from the hull's centre of mass
 REFERENCE, LOWER, UPPER, RATED = (v[:, None] for v in (body.REFERENCE, body.LOWER, body.UPPER, body.RATED))
 ISLAND = np.array([3, 2, 0, 1])  # the order in which Box2D visits the joints
 SPIN: Any = np.eye(7, dtype=np.float32)[2:, :, None]  # [5, 7, 1], of each body in the free velocities
-POINTS = 6  # of contact between one part and the ground; more are dropped
+POINTS, MEETINGS = 6, 8  # of contact of one part, and of all parts together; more are dropped
 REACH = 160 / 30  # m, of the lidar
 RAYS = (1.5 * np.arange(1, 10) / 10).astype(np.float32)[
     :, None, None
@@ -71,8 +72,7 @@ class Bodies(NamedTuple):
 
 
 class Contacts(NamedTuple):
-    """Possible points of contact between leg parts and edges of the ground, slopes and vertical faces; [K, P,
-    B].
+    """Possible points of contact between leg parts and edges of the ground; each field [K, P, B].
 
     As in Box2D's manifolds either the edge is the reference, and a point of the part is kept off its line, or
     a face of the part is, and a point of the edge is kept off that face.
@@ -216,8 +216,7 @@ def advance(world: WalkerWorld, memory: Any, action: Any, ground: Any) -> Any:
 
 
 def pad(course: Course) -> jax.Array:
-    """f32[cells + pads, 2]: left and right heights with flat ground before the start and an abyss after the
-    end."""
+    """f32[cells + pads, 2]: left and right heights, flat before the start, an abyss after the end."""
     both = jnp.stack([jnp.asarray(course.left, jnp.float32), jnp.asarray(course.right, jnp.float32)], -1)
     first = jnp.full((BEFORE, 2), both[0, 0])
     return jnp.concatenate([first, both, jnp.full((AFTER, 2), ABYSS, jnp.float32)])
@@ -276,19 +275,30 @@ def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contact
     edges = (x1, y1, x2, y2, live, cells)
     _, both = lax.scan(lambda _, edge: (None, manifold(part, *edge, limit)), None, edges)
     both = Contacts(*(field.reshape(-1, *part.x.shape) for field in both))
-    # The few that are on move to the front.
-    place = jnp.cumsum(both.on, 0, dtype=jnp.int32) - 1
-    chosen = both.on & (place == np.arange(POINTS, dtype=np.int32)[:, None, None, None])
-    return Contacts(
-        *(jnp.where(chosen, field, field.dtype.type(0)).sum(1, dtype=field.dtype) for field in both)
-    )
+    return Contacts(*first_of(both, both.on, POINTS))
+
+
+def first_of(fields: Iterable[Any], on: Any, most: int) -> tuple[Any, ...]:
+    """The first `most` entries of each field [K, ..., B] that are `on` bool[K, ..., B], then zeros."""
+    fields = tuple(fields)
+    places = np.arange(most, dtype=np.int32).reshape(-1, *[1] * (on.ndim - 1))
+
+    def put(kept: Any, entry: Any) -> Any:
+        place, on, values = entry
+        here = on & (place == places)
+        return tuple(jnp.where(here, new, old) for new, old in zip(values, kept, strict=True)), None
+
+    none = tuple(jnp.zeros((most, *field.shape[1:]), field.dtype) for field in fields)
+    return lax.scan(put, none, (jnp.cumsum(on, 0, dtype=jnp.int32) - 1, on, fields))[0]
 
 
 def manifold(
     part: Bodies, x1: Any, y1: Any, x2: Any, y2: Any, live: Any, cells: Any, limit: float
 ) -> Contacts:
-    """Box2D's `b2CollideEdgeAndPolygon` for an edge without neighbours, [P, B], and a box: two points, [2, P,
-    B]."""
+    """Box2D's `b2CollideEdgeAndPolygon` for an edge without neighbours and a box.
+
+    The edges' ends are f32[P, B], one edge for each part; of the two points [2, P, B] both, one or none are on.
+    """
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     length = jnp.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
     ex, ey = ((end - start) / jnp.where(live, length, 1.0) for start, end in ((x1, x2), (y1, y2)))
@@ -306,9 +316,8 @@ def manifold(
     by_part = jnp.maximum(across, along)
     on = live & (by_edge <= limit) & (by_part <= limit)
     face = by_part > 0.98 * by_edge + 0.001
-    side = jnp.where(
-        face, across > along, jnp.abs(na) > jnp.abs(nb)
-    )  # a left or right face, not top or bottom
+    # side: it is a left or right face of the part, not its top or bottom
+    side = jnp.where(face, across > along, jnp.abs(na) > jnp.abs(nb))
     positive = jnp.where(side, jnp.where(face, right > left, na < 0), jnp.where(face, above > below, nb < 0))
     sign = jnp.where(positive, 1.0, -1.0)
     fa, fb = jnp.where(side, sign, 0.0), jnp.where(side, 0.0, sign)  # the face's normal
@@ -399,8 +408,7 @@ def velocity_maps(b: Bodies) -> tuple[Any, Any]:
 
 
 class Rows(NamedTuple):
-    """The rows of the velocity solver: four motors, four limits, C contact normals, C contact tangents [R = 8
-    + 2 C].
+    """The rows of the velocity solver: four motors, four limits, C contact normals, C contact tangents.
 
     A row has an impulse, within bounds, that wants a speed to reach a target.
     """
@@ -411,9 +419,7 @@ class Rows(NamedTuple):
     floor: Any  # f32[R, B], N s or N m s; friction's bounds follow from its normal impulse
     ceiling: Any
     stiff: Any  # f32[R, 1], how much impulse the augmented Lagrangian gives for a missed m/s or rad/s
-    guess: (
-        Any  # f32[R, 1], how much impulse a missed m/s or rad/s may well need: it guesses who is at a bound
-    )
+    guess: Any  # f32[R, 1], how much impulse a missed m/s or rad/s may well need, to guess who is at a bound
 
     @property
     def contacts(self) -> int:
@@ -429,8 +435,7 @@ class Rows(NamedTuple):
 def make_rows(
     b: Bodies, action: Any, contacts: Contacts, stops: tuple[Any, Any], maps: tuple[Any, Any]
 ) -> Rows:
-    """The rows for actions f32[4, B]; contacts in the order lower, upper part of the first leg, then of the
-    second."""
+    """The rows for actions f32[4, B]; contacts of the first leg, lower part first, then of the second."""
     to_x, to_y = maps
     joints = SPIN[np.array(CHILD)] - SPIN[np.array(PARENT)] + jnp.zeros_like(to_x[:1])
     x, y = contacts.px - parts(b).x, contacts.py - parts(b).y
@@ -442,11 +447,10 @@ def make_rows(
         ordered = jnp.swapaxes(field[:, np.array([1, 0, 3, 2])], 0, 1)
         return ordered.reshape(-1, *field.shape[2:])
 
-    normal, tangent, touching = (
-        listed(nx * at_x + ny * at_y),
-        listed(ny * at_x - nx * at_y),
-        listed(contacts.on),
-    )
+    touching = listed(contacts.on)
+    found = (listed(nx * at_x + ny * at_y), listed(ny * at_x - nx * at_y))
+    normal, tangent = first_of(found, touching[:, None], MEETINGS)
+    touching = jnp.arange(MEETINGS)[:, None] < touching.sum(0)
     still = jnp.zeros(touching.shape, jnp.float32)
     torque = jnp.minimum(jnp.abs(action), 1) * (TORQUE * DT)
     low, high = stops
@@ -486,7 +490,7 @@ def solve_velocities(b: Bodies, action: Any, contacts: Contacts, stops: tuple[An
     # A leg wedged between two contacts has several answers, or none: there Box2D's own way decides.
     restless |= ~(jnp.abs(q).max(0) < 1e6)
     q = lax.cond(restless.any(), lambda: jnp.where(restless, sweep(rows, matrix, momentum), q), lambda: q)
-    return b._replace(vx=(to_x * q).sum(1), vy=(to_y * q).sum(1), w=q[2:])
+    return b._replace(vx=speeds(to_x, q), vy=speeds(to_y, q), w=q[2:])
 
 
 def outer(left: Any, right: Any) -> Any:
@@ -494,9 +498,13 @@ def outer(left: Any, right: Any) -> Any:
     return (left[:, :, None] * right[:, None]).sum(0)
 
 
+def speeds(along: Any, q: Any) -> Any:
+    """f32[R, B], what rows f32[R, 7, B] make of velocities f32[7, B]."""
+    return (along * q).sum(1)
+
+
 def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[Any, Any]:
-    """Newton steps from the free velocities f32[7, B] on; also which environments have not come to rest,
-    bool[B].
+    """Newton steps from the free velocities f32[7, B]; also bool[B], which have not come to rest.
 
     A row reacts to its speed (side 0) or is held at a bound (side -1 or 1). One that reacts grows by what it
     misses, and is held when it leaves its bounds; one that is held reacts again when its speed passes its
@@ -514,7 +522,7 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
 
     def once(carry: Any) -> Any:
         step, q, impulse, side, busy = carry
-        error = rows.target - (rows.along * q).sum(1)
+        error = rows.target - speeds(rows.along, q)
         grown = impulse + jnp.where(side == 0, rows.stiff * error, 0)
         wanted = new_sides(side, grown, error, *rows.bounds(held(side, grown, rows.floor, rows.ceiling)))
         changes = ((wanted != side) & rows.on)[order].astype(jnp.int32)
@@ -539,12 +547,12 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
         push = push.at[tangent].set(jnp.where(side[tangent] == 0, push[tangent], grip * push[normal]))
         lean = rows.along.at[normal].add(grip[:, None] * rows.along[tangent])
         give = jnp.where(reacts, rows.stiff, 0)[:, None]
-        force = momentum - (matrix * q).sum(1) + (rows.along * push[:, None]).sum(0)
+        force = momentum - speeds(matrix, q) + (rows.along * push[:, None]).sum(0)
         return jnp.where(
             busy, q + eliminate(matrix + outer(give * lean, rows.along), force[:, None])[:, 0], q
         )
 
-    error = rows.target - (rows.along * q).sum(1)
+    error = rows.target - speeds(rows.along, q)
     low, high = rows.bounds(jnp.zeros_like(error))
     side = jnp.where(error * rows.guess > high, 1.0, jnp.where(error * rows.guess < low, -1.0, 0.0))
     impulse, busy = held(side, 0.0, low, high), jnp.ones(q.shape[1:], bool)
@@ -554,11 +562,9 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
 
 
 def sweep(rows: Rows, matrix: Any, momentum: Any) -> Any:
-    """Free velocities f32[7, B] by sweeps over the rows one after the other, from no impulse at all, as
-    Box2D's."""
-    free = jnp.concatenate([momentum[None], rows.along])
-    q, *gains = jnp.moveaxis(eliminate(matrix, jnp.moveaxis(free, 0, 1)), 1, 0)
-    gain = jnp.stack(gains)  # what one unit of impulse does to q
+    """Free velocities f32[7, B] by Box2D's sweeps over the rows one after the other, from no impulse."""
+    free = eliminate(matrix, jnp.moveaxis(jnp.concatenate([momentum[None], rows.along]), 0, 1))
+    q, gain = free[:, 0], jnp.moveaxis(free[:, 1:], 1, 0)  # gain: what one unit of impulse does to q
     inverse = jnp.where(rows.on, 1 / (rows.along * gain).sum(1), 0)
     table = (rows.along, gain, inverse, rows.target, rows.floor, rows.ceiling)
 
@@ -595,8 +601,7 @@ def sweep(rows: Rows, matrix: Any, momentum: Any) -> Any:
 
 
 def row_order(contacts: int) -> np.ndarray:
-    """The rows in the order in which they may change sides one by one: joint after joint, contact after
-    contact."""
+    """The rows in the order in which they change sides one by one: joint by joint, contact by contact."""
     joints = [row for joint in range(4) for row in (joint, 4 + joint)]
     return np.array(joints + [row for k in range(contacts) for row in (8 + k, 8 + contacts + k)])
 
