@@ -103,7 +103,7 @@ def test_a_signal_ends_it_at_the_next_safe_point(
         time.sleep(0.01)
     assert process.pid is not None
     os.kill(process.pid, number)
-    process.join(10)
+    process.join(120)
     assert process.exitcode == 0
     with Store.open(tmp_path / "night", write=True) as store:
         store.verify()

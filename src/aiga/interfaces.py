@@ -122,6 +122,4 @@ class Evaluate(Protocol):
     `seeds` u32[P] its randomness. Idempotent: the same arguments give the same bytes.
     """
 
-    def __call__(
-        self, weights: Array, courses: Sequence[Any], which: Array, seeds: Array
-    ) -> Outcome: ...
+    def __call__(self, weights: Array, courses: Sequence[Any], which: Array, seeds: Array) -> Outcome: ...

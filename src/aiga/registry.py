@@ -120,6 +120,7 @@ SYSTEMS: dict[str, Entry] = {
     )
 }
 
+
 def _bench_walker() -> tuple[dict[str, Any], str]:
     from aiga.benchmarks.walker import bench
 

@@ -1,8 +1,8 @@
 """The walker's speed beside Gymnasium's and EnvPool's, one core each, in turn.
 
-Ours is policy and physics: every lane runs its own network, as in an evolution strategy. The rivals step physics
-alone, with random actions, which favours them. A step is one of 1/50 s in every engine. Rates are by the clock on
-the wall, so the machine should have nothing else to do.
+Ours is policy and physics: every lane runs its own network, as in an evolution strategy. The rivals step
+physics alone, with random actions, which favours them. A step is one of 1/50 s in every engine. Rates are by the
+clock on the wall, so the machine should have nothing else to do.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 ROUNDS = 7  # every engine in turn, this often
 SECONDS = 0.7  # for each, in each round
 BATCHES = (1, 4, 16, 64, 256)  # of EnvPool; the best counts
-# Additions and multiplications of a step: the network's 2,804 weights make 5.6 k, the physics about as many (three
-# Newton steps for the velocities, two passes over the positions, contacts, ten rays).
+# Additions and multiplications of a step: the network's 2,804 weights make 5.6 k, the physics about as many
+# (three Newton steps for the velocities, two passes over the positions, contacts, ten rays).
 OPERATIONS = 11_000
 UNIT = "steps per second and core"
 
@@ -190,8 +190,8 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             )
         yield f"  {row['of_arithmetic_limit']:6.0%} of the core's arithmetic limit"
     yield (
-        f"arithmetic limit: {machine['arithmetic_limit'] / 1e6:.1f} M, from {machine['arithmetic_gflops']:.0f} G "
-        f"operations/s measured and {OPERATIONS:,} a step"
+        f"arithmetic limit: {machine['arithmetic_limit'] / 1e6:.1f} M, from "
+        f"{machine['arithmetic_gflops']:.0f} G operations/s measured and {OPERATIONS:,} a step"
     )
     for name in data["missing"]:
         yield f"not installed, so not compared: {name} (pip install 'aiga[bench]')"

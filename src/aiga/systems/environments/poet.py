@@ -44,12 +44,19 @@ class Config:
     episodes: int = 5  # of one evaluation, each on its own seed
     solve_score: float = 230.0  # with every episode finished
     confirm: int = 10  # more episodes, on other seeds, that a solution must pass
+    heir_steps: int = (
+        0  # of decay of sigma and rate, that the learner of an agent that moves in has behind it
+    )
     batch: int = 8192  # episodes in one call of `evaluate`; bounds memory
     es: es.Config = field(default_factory=es.Config)
 
     def __post_init__(self) -> None:
         counts = ("capacity", "reproduce_every", "children", "admit", "nearest", "transfer_every", "episodes")
-        for name, least in [(name, 1) for name in (*counts, "batch")] + [("fine_tuned", 0), ("confirm", 0)]:
+        for name, least in [(name, 1) for name in (*counts, "batch")] + [
+            ("fine_tuned", 0),
+            ("confirm", 0),
+            ("heir_steps", 0),
+        ]:
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name}: at least {least}, not {getattr(self, name)!r}")
         for name in ("reproduce_score", "minimal_low", "minimal_high", "solve_score"):
@@ -238,7 +245,7 @@ class POET(Generic[C]):
             pick, mutation = jax.random.split(birth)
             parent = parents[int(jax.random.randint(pick, (), 0, len(parents)))]
             course = self.space.mutate(mutation, parent.course)
-            child = Pair(-1, parent.id, state.iteration, course, self._learner(parent.agent))
+            child = Pair(-1, parent.id, state.iteration, course, self._heir(parent.agent))
             if not self.space.valid(course):
                 log.append(_rejection(child, "invalid", "before", None))
             elif any(np.array_equal(self.space.describe(course), known) for known in taken):
@@ -329,9 +336,12 @@ class POET(Generic[C]):
     def _learner(self, agent: Array) -> es.State:
         return jax.device_get(self.es.init(jax.random.key(0), agent))
 
+    def _heir(self, agent: Array) -> es.State:
+        return replace(self._learner(agent), steps=self.config.heir_steps)
+
     def _settle(self, pair: Pair[C], best: Candidate) -> Pair[C]:
         """The candidate takes the environment over; its learner starts afresh, as in the published code."""
-        return replace(pair, learner=self._learner(best.agent), score=best.score, finished=best.finished)
+        return replace(pair, learner=self._heir(best.agent), score=best.score, finished=best.finished)
 
     def _first_birth(self, state: State[C], arena: Arena, log: list[Event]) -> State[C]:
         (pair,) = state.active
