@@ -64,23 +64,15 @@ def from_file(path: Path) -> Entry:
 
 
 def _poet_config() -> Any:
-    from aiga.systems.environments.poet import Config
+    from aiga.walker_poet import Config
 
     return Config()
 
 
 def _poet(config: Any) -> System[Any]:
-    """POET on the walker's courses, from flat ground, played by the native kernel."""
-    from aiga.brains import MLP
-    from aiga.systems.environments.poet import POET
-    from aiga.worlds.walker import kernel
-    from aiga.worlds.walker.course import Course
-    from aiga.worlds.walker.space import WalkerSpace
+    from aiga.walker_poet import build
 
-    brain = MLP()
-    activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
-    evaluate = kernel.evaluator(brain.sizes, activations)
-    return POET(config, WalkerSpace(), brain, evaluate, first=Course.flat())
+    return build(config)
 
 
 def _walker_policy(config: Any) -> Policy:

@@ -1,8 +1,8 @@
 """The walker's speed beside Gymnasium's and EnvPool's, one core each, in turn.
 
 Ours is policy and physics: every lane runs its own network, as in an evolution strategy. The rivals step
-physics alone, with random actions, which favours them. A step is one of 1/50 s in every engine. Rates are by the
-clock on the wall, so the machine should have nothing else to do.
+physics alone, with random actions, which favours them. A step is one of 1/50 s in every engine. Rates are by
+the clock on the wall, so the machine should have nothing else to do.
 """
 
 from __future__ import annotations

@@ -297,7 +297,7 @@ def manifold(
 ) -> Contacts:
     """Box2D's `b2CollideEdgeAndPolygon` for an edge without neighbours and a box.
 
-    The edges' ends are f32[P, B], one edge for each part; of the two points [2, P, B] both, one or none are on.
+    The edges' ends are f32[P, B], one edge for each part; of two points [2, P, B] both, one or none are on.
     """
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     length = jnp.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
