@@ -44,9 +44,7 @@ class Config:
     episodes: int = 5  # of one evaluation, each on its own seed
     solve_score: float = 230.0  # with every episode finished
     confirm: int = 10  # more episodes, on other seeds, that a solution must pass
-    heir_steps: int = (
-        0  # of decay of sigma and rate, that the learner of an agent that moves in has behind it
-    )
+    heir_steps: int = 0  # of its schedule, skipped by the learner of an agent that moves in
     batch: int = 8192  # episodes in one call of `evaluate`; bounds memory
     es: es.Config = field(default_factory=es.Config)
 
