@@ -565,14 +565,13 @@ def sweep(rows: Rows, matrix: Any, momentum: Any) -> Any:
     """Free velocities f32[7, B] by Box2D's sweeps over the rows one after the other, from no impulse."""
     free = eliminate(matrix, jnp.moveaxis(jnp.concatenate([momentum[None], rows.along]), 0, 1))
     q, gain = free[:, 0], jnp.moveaxis(free[:, 1:], 1, 0)  # gain: what one unit of impulse does to q
-    inverse = jnp.where(rows.on, 1 / (rows.along * gain).sum(1), 0)
-    table = (rows.along, gain, inverse, rows.target, rows.floor, rows.ceiling)
+    table = (rows.along, gain, rows.on, rows.target, rows.floor, rows.ceiling)
 
     def push(q: Any, row: Any, impulse: Any, bounds: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
-        along, gain, inverse, target, floor, ceiling = row
+        along, gain, on, target, floor, ceiling = row
         low, high = bounds or (floor, ceiling)
-        new = jnp.clip(impulse + (target - (along * q).sum(0)) * inverse, low, high)
-        new = jnp.where(inverse > 0, new, 0)
+        new = impulse + (target - (along * q).sum(0)) / jnp.where(on, (along * gain).sum(0), 1)
+        new = jnp.where(on, jnp.clip(new, low, high), 0)
         return q + (new - impulse) * gain, new
 
     def joint(q: Any, both: Any) -> Any:
