@@ -19,6 +19,8 @@ from aiga.searches.minimal_criterion import MinimalCriterion
 from aiga.searches.novelty import nearest_distance
 from aiga.systems.environments.poet import POET, Archived, Candidate, Config, Pair, State, best_candidate
 from aiga.testing import same
+from aiga.walker_poet import Config as WalkerConfig
+from aiga.worlds.walker.space import WalkerSpace
 
 KEY = jax.random.key(0)
 
@@ -300,10 +302,17 @@ def test_the_presets_are_configurations() -> None:
 
     for name in ("paper", "laptop"):
         table = tomllib.loads((resources.files("aiga") / "presets" / "poet" / f"{name}.toml").read_text())
-        strategy = es.Config(**table.pop("es"))
-        made = Config(**table, es=strategy)
+        strategy, space = es.Config(**table.pop("es")), WalkerSpace(**table.pop("space", {}))
+        made = WalkerConfig(**table, es=strategy, space=space)
         if name == "paper":
-            assert made == Config()
+            assert made == WalkerConfig()
+
+
+def test_an_agent_that_moves_in_goes_on_down_the_schedule() -> None:
+    """Agent 0 is far better in environment 1 than the one at home there, and moves in."""
+    after, events = poet(heir_steps=700).step(KEY, at(5, pair(0, 0, 0), pair(1, 8, 60)))
+    assert told(events, "transfer", "source", "target") == [(0, 1)]
+    assert [p.learner.steps for p in after.active] == [1, 700]
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
