@@ -32,7 +32,7 @@ def trained() -> np.ndarray:
     """f32[2804], a walker that POET trained (docs/log.md)."""
     from safetensors.numpy import load
 
-    return load(resources.files(__package__).joinpath("walker.safetensors").read_bytes())["weights"]
+    return load(resources.files("aiga.benchmarks").joinpath("walker.safetensors").read_bytes())["weights"]
 
 
 def populations() -> dict[str, tuple[np.ndarray, list[Any]]]:

@@ -45,17 +45,13 @@ ISLAND = np.array([3, 2, 0, 1])  # the order in which Box2D visits the joints
 SPIN: Any = np.eye(7, dtype=np.float32)[2:, :, None]  # [5, 7, 1], of each body in the free velocities
 POINTS, MEETINGS = 6, 8  # of contact of one part, and of all parts together; more are dropped
 REACH = 160 / 30  # m, of the lidar
-RAYS = (1.5 * np.arange(1, 10) / 10).astype(np.float32)[
-    :, None, None
-]  # rad from straight down, but for the first
+RAYS = (0.15 * np.arange(1, 10)).astype(np.float32)[:, None, None]  # rad from straight down; one more is 0
 STIFF_CONTACT, STIFF_JOINT = 1500.0, 600.0  # of the augmented Lagrangian: far above the masses
 TOLERANCE = 1e-3  # m/s or rad/s by which a row may miss its target
 EDGE = 1e-4  # m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 SWEEPS = 10
-PASSES, TORN = (
-    60,
-    0.03,
-)  # of Box2D's position solver; m by which a joint is torn, so that all of them are needed
+PASSES = 60  # of Box2D's position solver
+TORN = 0.12  # m by which a joint is torn, so that all of them are needed
 ONE_BY_ONE = 6  # the Newton step from which rows change sides one at a time, so that they cannot cycle
 BEFORE, AFTER, ABYSS = 4, 16, -1e4  # cells around a course, so that no look-up leaves it; m after its end
 
@@ -117,7 +113,7 @@ class WalkerWorld:
     """
 
     max_steps: int = 2000
-    newton: int = 10
+    newton: int = 9
     position: int = 4
     bug_flags: bool = True
 
