@@ -4,7 +4,7 @@ The world is Gymnasium's `BipedalWalker` (Box2D 2.3): a hull and two legs of two
 knees, on courses of our own. Box2D iterates 180 times over joints and contacts in each step of 1/50 s; here a
 step is
 
-1. contacts: corners of the legs against the ground, corners of the ground against the legs; 2. velocities:
+1. contacts: every leg part against every edge of the ground near it, as Box2D's manifolds; 2. velocities:
 what those iterations converge to, found by a few Newton steps over the seven velocities that the joints leave
 free; motors, joint limits and contacts are rows whose impulse reacts to a speed or is held at a bound (a
 primal-dual active set on the augmented Lagrangian: Hintermueller, Ito, Kunisch 2002); 3. positions:
