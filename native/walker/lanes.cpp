@@ -76,18 +76,35 @@ struct Terrain {
 struct Contact {
   I on, by_face;
   I shared;          // the next edge has the same point
-  bool upper;        // which part of the leg
   F nx, ny;          // from the ground into the part
   F px, py;          // where, in the world
   F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
   F depth;           // distance of the cores, negative inside
 };
 
+// Those of one leg part.
 struct Contacts {
-  static constexpr int MOST = 32;  // two parts, four cells, a slope and a face each, two points
+  static constexpr int MOST = 48;  // four cells, a slope and a face each, two points; found again twice by `arrive`
   int count = 0;
   I cells{};  // of the ground, that are touched, one bit each
   Contact at[MOST];
+
+  void forget(I lanes) {
+    int kept = 0;
+    for (int k = 0; k < count; k++) {
+      I on = at[k].on & ~lanes;
+      if (!any(on)) continue;
+      if (kept != k) at[kept] = at[k];
+      at[kept++].on = on;
+    }
+    count = kept, cells &= ~lanes;
+  }
+};
+
+// What the bodies are near to where they are now.
+struct Near {
+  Contacts part[5];  // by body; the hull's stays empty
+  F hull;            // distance of its core from the ground, where that is below a metre or so
 };
 
 AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
@@ -132,7 +149,7 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continue
   F low = max(min(t1, t2), only(~face, -half)), high = min(max(t1, t2), select(face, length, half));
   on &= low <= high;
   Contact k;
-  k.upper = upper, k.by_face = face;
+  k.by_face = face;
   k.nx = select(face, -(b.c * fa - b.s * fb), nx), k.ny = select(face, -(b.s * fa + b.c * fb), ny);
   k.offset = select(face, distance, nx * x1 + ny * y1);
   for (F t : {low, high}) {
@@ -167,19 +184,18 @@ void part_contacts(const Terrain& t, const Body& b, bool upper, I live, float li
   }
 }
 
-// Whether the hull's core is closer to the ground than `limit`.
-I hull_touches(const Terrain& t, const Body& b, float limit) {
-  I cell = t.cell(b.x);
-  I near = b.y - 1.05f - limit < t.top(cell);  // its farthest corner is 1.02 m away
-  if (!any(near)) return near;
+// The distance of the hull's core from the ground, where it can be below the skin; else a kilometre.
+F hull_distance(const Terrain& t, const Body& b) {
+  F distance = splat(1e3f);
+  I near = b.y - 1.05f - SKIN < t.top(t.cell(b.x));  // its farthest corner is 1.02 m away
+  if (!any(near)) return distance;
   F ox = b.x - (b.c * HULL_CX - b.s * HULL_CY), oy = b.y - (b.s * HULL_CX + b.c * HULL_CY);
-  I touches = splati(0);
   for (int k = 0; k < HULL_POINTS; k++) {
     F x = ox + b.c * HULL_X[k] - b.s * HULL_Y[k], y = oy + b.s * HULL_X[k] + b.c * HULL_Y[k];
     I at = t.cell(x);
     F left = t.height(at, 0), slope = (t.height(at, 1) - left) * (1.0f / CELL);
-    F depth = y - left - slope * (x - tofloat(at) * CELL);
-    touches |= depth <= limit * sqrt(1.0f + slope * slope);
+    F above = y - left - slope * (x - tofloat(at) * CELL);
+    distance = min(distance, above / sqrt(1.0f + slope * slope));
   }
   I node = t.cell(ox - 1.2f) + 1;
   for (int k = 0; k < 5; k++, node += 1) {
@@ -190,9 +206,9 @@ I hull_touches(const Terrain& t, const Body& b, float limit) {
       const float ex = HULL_X[n] - HULL_X[j], ey = HULL_Y[n] - HULL_Y[j], length = std::sqrt(ex * ex + ey * ey);
       outside = max(outside, ((v - HULL_Y[j]) * ex - (u - HULL_X[j]) * ey) * (1.0f / length));
     }
-    touches |= outside <= limit;
+    distance = min(distance, outside);
   }
-  return touches & near;
+  return select(near, distance, splat(1e3f));
 }
 
 // One row of the velocity solver: an impulse in [low, high] that wants its speed to reach a target.
@@ -330,15 +346,17 @@ struct Slots {
   int count = 0;
   Slot at[MOST];
 
-  void pack(const Contacts& contacts, const Body& upper, const Body& lower, F ux, F uy, F lx, F ly) {
+  void pack(const Contacts& of_upper, const Contacts& of_lower, const Body& upper, const Body& lower, F ux, F uy, F lx,
+            F ly) {
     int used[W] = {};
     for (Slot& slot : at) slot.on = splati(0);
-    for (int k = 0; k < contacts.count; k++) {
-      const Contact& c = contacts.at[k];
-      const Body& part = c.upper ? upper : lower;
+    for (int k = 0; k < of_lower.count + of_upper.count; k++) {
+      const bool is_upper = k >= of_lower.count;
+      const Contact& c = is_upper ? of_upper.at[k - of_lower.count] : of_lower.at[k];
+      const Body& part = is_upper ? upper : lower;
       F x = c.px - part.x, y = c.py - part.y;
-      F ax = c.upper ? ux + x : 2 * ux, ay = c.upper ? uy + y : 2 * uy;
-      F bx = c.upper ? F{} : lx + x, by = c.upper ? F{} : ly + y;
+      F ax = is_upper ? ux + x : 2 * ux, ay = is_upper ? uy + y : 2 * uy;
+      F bx = is_upper ? F{} : lx + x, by = is_upper ? F{} : ly + y;
       const F nu = ax * c.ny - ay * c.nx, tu = -ax * c.nx - ay * c.ny;
       const F nl = bx * c.ny - by * c.nx, tl = -bx * c.nx - by * c.ny;
       const I own = c.on & ~c.shared;  // one of two equal points is enough for velocities
@@ -423,9 +441,11 @@ __attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& m
   result = blend(lanes, q, result);
 }
 
+struct Stopped { I low, high; };  // joints at a limit
+
 // Velocities after joints, motors, limits and contacts. On entry the bodies carry their own velocities, which
 // need not agree at the joints; on return they do.
-void solve_velocities(State& s, const F action[4], const Contacts contacts[2], int most) {
+void solve_velocities(State& s, const F action[4], const Contacts part[5], const Stopped stops[4], int most) {
   Body* b = s.body;
   // From the hip point: to the hull's centre of mass, and half-way down each leg part.
   const float hx = HULL_CX, hy = HULL_CY - HIP_Y;
@@ -460,16 +480,14 @@ void solve_velocities(State& s, const F action[4], const Contacts contacts[2], i
   q.x = b[0].vx + ry * b[0].w, q.y = vy[0] - rx * b[0].w, q.h = b[0].w;
 
   Slots slots[2];
-  for (int i = 0; i < 2; i++) slots[i].pack(contacts[i], b[1 + 2 * i], b[2 + 2 * i], ux[i], uy[i], lx[i], ly[i]);
+  for (int i = 0; i < 2; i++) slots[i].pack(part[1 + 2 * i], part[2 + 2 * i], b[1 + 2 * i], b[2 + 2 * i], ux[i], uy[i], lx[i], ly[i]);
   Push normal[2][Slots::MOST];
   Row tangent[2][Slots::MOST], motor[4], limit[4];
   F torque[4], rated[4], floor[4], ceiling[4];
   I stopped[4];
   for (int j = 0; j < 4; j++) {
-    F angle = b[CHILD[j]].a - b[PARENT[j]].a - REFERENCE[j];
-    I low = angle <= LOWER[j], high = (angle >= UPPER[j]) & ~low;
-    stopped[j] = low | high;
-    floor[j] = only(high, splat(-1e9f)), ceiling[j] = only(low, splat(1e9f));
+    stopped[j] = stops[j].low | stops[j].high;
+    floor[j] = only(stops[j].high, splat(-1e9f)), ceiling[j] = only(stops[j].low, splat(1e9f));
     torque[j] = min(abs(action[j]), splat(1.0f)) * (MAX_TORQUE * DT);
     rated[j] = select(action[j] < 0.0f, splat(-RATED[j]), splat(RATED[j]));
   }
@@ -572,26 +590,22 @@ AIGA_INLINE F push_out(const Contact& c, Body& part, float inverse_mass, float i
 }
 
 // Box2D's position solver: one pass over contacts, then over joints, until all are within their slop.
-void solve_positions(State& s, const Contacts contacts[2], const I stopped[4][2], int most) {
+void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], int most) {
   Body* b = s.body;
   I busy = splati(-1);
   I torn = busy;
   for (int pass = 0; pass < PASSES && any(busy); pass++) {
     F deepest = splat(0.0f), worst = splat(0.0f), turned = splat(0.0f);
-    for (int i = 1; i >= 0; i--) {
-      for (int k = 0; k < contacts[i].count; k++) {
-        const Contact& c = contacts[i].at[k];
-        const int p = (c.upper ? 1 : 2) + 2 * i;
-        deepest = min(deepest, push_out(c, b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
-      }
-    }
+    for (int p = 4; p > 0; p--)
+      for (int k = 0; k < part[p].count; k++)
+        deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
       const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
       const float ip = 1 / BODY_INERTIA[PARENT[j]], iq = 1 / BODY_INERTIA[CHILD[j]];
-      if (any((stopped[j][0] | stopped[j][1]) & busy)) {
+      if (any((stops[j].low | stops[j].high) & busy)) {
         F angle = q.a - p.a - REFERENCE[j];
-        F low = only(stopped[j][0], angle - LOWER[j]), high = only(stopped[j][1], angle - UPPER[j]);
+        F low = only(stops[j].low, angle - LOWER[j]), high = only(stops[j].high, angle - UPPER[j]);
         turned = max(turned, max(-low, high));
         F turn = clamp(low + ANGULAR_SLOP, splat(-ANGULAR_STEP), splat(0.0f)) +
                  clamp(high - ANGULAR_SLOP, splat(0.0f), splat(ANGULAR_STEP));
@@ -620,15 +634,14 @@ void solve_positions(State& s, const Contacts contacts[2], const I stopped[4][2]
 }
 
 // Box2D's continuous collision for one leg part: where its core came closer to the ground than the slop, the
-// part alone goes back to that instant, meets the ground as a free body, and spends the rest of the step.
-I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I& touched) {
+// part alone goes back to that instant, meets the ground as a free body, and spends the rest of the step. `now` are
+// its contacts, on entry and on return; `touched` gathers the cells met on the way.
+I arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts& now, I& touched) {
   const float inverse_mass = upper ? 1 / MASS_U : 1 / MASS_L, inverse_inertia = upper ? 1 / INERTIA_U : 1 / INERTIA_L;
   I arrived = splati(0);
   F left = splat(1.0f);  // share of the step not yet spent
   Body from = before;
   for (int round = 0; round < 2; round++) {
-    Contacts now;
-    part_contacts(t, part, upper, live, SLOP, now);
     F when = splat(2.0f);
     for (int k = 0; k < now.count; k++) {
       const Contact& c = now.at[k];
@@ -642,7 +655,7 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I
       F share = clamp((start - SLOP) / max(-moved, splat(1e-6f)), splat(0.0f), splat(1.0f));
       when = select(meets, min(when, share), when);
     }
-    I on = live & (when <= 1.0f);
+    I on = when <= 1.0f;
     if (!any(on)) break;
     arrived |= on;
     F share = only(on, when);
@@ -685,6 +698,8 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, I live, I
     part.x = select(on, hit.x, part.x), part.y = select(on, hit.y, part.y), part.a = select(on, hit.a, part.a);
     part.c = select(on, hit.c, part.c), part.s = select(on, hit.s, part.s);
     part.vx = select(on, hit.vx, part.vx), part.vy = select(on, hit.vy, part.vy), part.w = select(on, hit.w, part.w);
+    now.forget(on);
+    part_contacts(t, part, upper, on, SKIN, now);
   }
   return arrived;
 }
@@ -700,43 +715,48 @@ AIGA_INLINE void update_flag(F& flag, I& touch, I now, bool emulate) {
 
 struct Seen { F reward; I terminated, finished; };
 
-// One step of 1/50 s. Bodies' cosines and sines are those of their angles on entry and on return.
-Seen advance(State& s, const F action[4], const Terrain& t, const Quality& quality) {
+void find_near(const State& s, const Terrain& t, Near& near) {
+  near.hull = hull_distance(t, s.body[0]);
+  for (int p = 1; p < 5; p++) {
+    near.part[p].count = 0, near.part[p].cells = splati(0);
+    part_contacts(t, s.body[p], p % 2, splati(-1), SKIN, near.part[p]);
+  }
+}
+
+// One step of 1/50 s. Bodies' cosines and sines are those of their angles, and `near` is what they are near to, on
+// entry and on return.
+Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Quality& quality) {
   Body* b = s.body;
   Body before[5];
-  Contacts contacts[2];
-  const I everyone = splati(-1);
-  I fallen = hull_touches(t, b[0], SKIN);
-  for (int i = 0; i < 2; i++) {
-    part_contacts(t, b[2 + 2 * i], false, everyone, SKIN, contacts[i]);
-    update_flag(s.flag[i], s.touch[i], contacts[i].cells, quality.bug_flags);
-    part_contacts(t, b[1 + 2 * i], true, everyone, SKIN, contacts[i]);
-  }
-  I stopped[4][2];
+  I fallen = near.hull <= SKIN;
+  for (int i = 0; i < 2; i++) update_flag(s.flag[i], s.touch[i], near.part[2 + 2 * i].cells, quality.bug_flags);
+  Stopped stops[4];
   for (int j = 0; j < 4; j++) {
     F angle = b[CHILD[j]].a - b[PARENT[j]].a - REFERENCE[j];
-    stopped[j][0] = angle <= LOWER[j], stopped[j][1] = (angle >= UPPER[j]) & ~stopped[j][0];
+    stops[j].low = angle <= LOWER[j], stops[j].high = (angle >= UPPER[j]) & ~stops[j].low;
   }
-  solve_velocities(s, action, contacts, quality.newton);
+  solve_velocities(s, action, near.part, stops, quality.newton);
   for (int k = 0; k < 5; k++) {
     before[k] = b[k];
     b[k].w = clamp(b[k].w, splat(-1.5707963f / DT), splat(1.5707963f / DT));
     b[k].x += b[k].vx * DT, b[k].y += b[k].vy * DT, b[k].a += b[k].w * DT;
     sincos(b[k].a, b[k].s, b[k].c);
   }
-  solve_positions(s, contacts, stopped, quality.position);
+  solve_positions(s, near.part, stops, quality.position);
+  find_near(s, t, near);
   for (int i = 0; i < 2; i++) {
+    const int upper = 1 + 2 * i, lower = 2 + 2 * i;
     I touched = s.touch[i], ignored = splati(0);
-    I arrived = arrive(t, b[2 + 2 * i], before[2 + 2 * i], false, everyone, touched);
+    I arrived = arrive(t, b[lower], before[lower], false, near.part[lower], touched);
     if (any(arrived)) {
       F flag = s.flag[i];
       I touch = s.touch[i];
       update_flag(flag, touch, touched, quality.bug_flags);
       s.flag[i] = select(arrived, flag, s.flag[i]), s.touch[i] = selecti(arrived, touch, s.touch[i]);
     }
-    arrive(t, b[1 + 2 * i], before[1 + 2 * i], true, everyone, ignored);
+    arrive(t, b[upper], before[upper], true, near.part[upper], ignored);
   }
-  fallen |= hull_touches(t, b[0], SLOP);
+  fallen |= near.hull <= SLOP;
 
   F x = b[0].x - (b[0].c * HULL_CX - b[0].s * HULL_CY);
   F shaping = x * (130.0f / 30.0f) - 5.0f * abs(b[0].a);
@@ -929,11 +949,13 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
   };
   for (int lane = 0; lane < W; lane++) refill(lane);
   with_angles(s, splati(-1));
+  Near near;
+  find_near(s, t, near);
   while (running) {
     F o[OBSERVATION], action[ACTION];
     observe(s, t, o);
     brains.act(o, action);
-    Seen seen = advance(s, action, t, quality);
+    Seen seen = advance(s, near, action, t, quality);
     total += seen.reward;
     batches++;
     I over = seen.terminated | (s.time >= float(job.max_steps));
@@ -949,6 +971,7 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
       refill(lane);
     }
     with_angles(s, over);
+    find_near(s, t, near);
   }
   __atomic_fetch_add(job.lane_steps, batches * W, __ATOMIC_RELAXED);
 }
@@ -968,7 +991,9 @@ void step(const Ground& ground, const Quality& quality, const Steps& job, int64_
       for (int k = 0; k < ACTION; k++) action[k][lane] = job.action[e * ACTION + k];
     }
     with_angles(s, splati(-1));
-    Seen seen = advance(s, action, t, quality);
+    Near near;
+    find_near(s, t, near);
+    Seen seen = advance(s, near, action, t, quality);
     observe(s, t, o);
     for (int lane = 0; lane < lanes; lane++) {
       const int64_t e = first + lane;
