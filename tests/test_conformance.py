@@ -16,7 +16,9 @@ from aiga.interfaces import Event, Outcome, View
 from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
 from aiga.play import evaluator, flatten
 from aiga.worlds.walker import kernel
-from aiga.worlds.walker.course import Course
+from aiga.worlds.walker.course import Course, Genes
+from aiga.worlds.walker.cppn import CPPNSpace
+from aiga.worlds.walker.path import Path
 from aiga.worlds.walker.space import WalkerSpace
 from own_world import BRAIN, CarWorld, HillSpace, system
 
@@ -50,6 +52,8 @@ CONFORM = {
     "world: car": lambda: testing.check_world(CarWorld(), FLAT, np.ones(1, np.float32)),
     "space: hills": lambda: testing.check_space(HillSpace()),
     "space: walker": lambda: testing.check_space(WalkerSpace()),
+    "space: CPPN": lambda: testing.check_space(CPPNSpace()),
+    "space: direct path": lambda: testing.check_space(Path(Genes((0.2, 0.6), (0, 1.2), (0, 0.4), 2, 1.3, 7))),
     "brain: walker's": lambda: testing.check_brain(MLP(), np.ones(24, np.float32)),
     "brain: relu": lambda: testing.check_brain(MLP((3, 5, 2), "relu", "identity"), np.ones(3, np.float32)),
     "brain: one layer": lambda: testing.check_brain(MLP((3, 2)), np.ones(3, np.float32)),

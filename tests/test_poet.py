@@ -15,8 +15,10 @@ import pytest
 from aiga.brains import MLP
 from aiga.interfaces import Event, Outcome
 from aiga.learners import evolution_strategy as es
+from aiga.play import Arena
 from aiga.searches.minimal_criterion import MinimalCriterion
-from aiga.searches.novelty import nearest_distance
+from aiga.searches.novelty import nearest_distance, performance_ranks
+from aiga.systems.environments import poet as module
 from aiga.systems.environments.poet import POET, Archived, Candidate, Config, Pair, State, best_candidate
 from aiga.testing import same
 from aiga.walker_poet import Config as WalkerConfig
@@ -170,8 +172,6 @@ def test_a_step_of_learning_can_make_the_difference() -> None:
     system = poet(es=quick, fine_tuned=1)
     targets, sources = [pair(7, 2, 50, score=90)], [pair(0, 0, 0), pair(1, 30, 30)]
     arena_seeds = np.array([2**31], np.uint32)
-    from aiga.play import Arena
-
     (offers,) = system.candidates(KEY, targets, sources, Arena(Field(), 100, arena_seeds))
     assert [(offer.source, offer.kind) for offer in offers] == [
         (0, "direct"),
@@ -257,15 +257,13 @@ def test_a_step_is_a_pure_function_and_the_first_one_tells_of_the_first_birth() 
 
 def test_rules_are_injected() -> None:
     """Novelty that prefers the near, and a transfer that never happens."""
-    from aiga.systems.environments.poet import TransferRule
-
     asked = []
 
-    def novelty(courses: Any, state: State, score: Any) -> np.ndarray:
-        asked.append(score([state.active[0].agent] * len(courses), courses))
+    def novelty(courses: Any, state: State, arena: Arena) -> np.ndarray:
+        asked.append(arena.score([state.active[0].agent] * len(courses), courses))
         return np.array([-course.place for course in courses])
 
-    never = TransferRule(lambda target, candidates: [], lambda target, candidates: None)
+    never = module.TransferRule(lambda *_: [], lambda *_: [], lambda *_: None)
     system = POET(
         config(children=2), Spots(60.0, 30.0), MLP((1, 1)), Field(), novelty=novelty, transfer=never
     )
@@ -273,6 +271,57 @@ def test_rules_are_injected() -> None:
     assert asked == [[(40.0, 0.0)]]  # 30 is taken
     assert not told(events, "birth", "id")
     assert not told(events, "transfer", "source")
+
+
+def test_an_environment_is_how_it_orders_the_agents() -> None:
+    ranks = performance_ranks(np.array([[10, 60, 60, 400], [np.nan, 55, 70, 310]]), 50, 300)
+    np.testing.assert_allclose(ranks, [[-1 / 2, 0, 0, 1 / 2], [-1 / 2, -1 / 6, 1 / 6, 1 / 2]])
+    np.testing.assert_array_equal(performance_ranks(np.array([[70.0], [90.0]]), 50, 300), 0)
+
+
+def test_novel_is_what_orders_the_agents_anew() -> None:
+    """Agents at 0, 30 and, archived, 90. Ground at 10 orders them as that at 0 does; at 15 two are equal."""
+    gone = Archived(0, Spot(90.0), np.array([90, 0], np.float32), 0.0, False)
+    state = at(10, pair(1, 0, 0), pair(2, 30, 30), archive=(gone,))
+    field = Field()
+    novelty = module.performance_novelty(0, 100, nearest=1)
+    for asked in (15, 14):  # a score of the archived agent in its own environment is known for good
+        arena = Arena(field, 100, np.array([2**31], np.uint32))
+        found = novelty([Spot(10.0), Spot(15.0)], state, arena)
+        np.testing.assert_allclose(found, [0, np.sqrt(2) / 4])
+        assert field.calls[-1][0] == asked
+
+
+def test_enhanced_poets_transfers_must_beat_the_last_five_scores_twice() -> None:
+    rule = module.recent_best(2)
+    here = replace(pair(0, 0, 0, score=20.0), recent=(10.0, 50.0, np.nan, 20.0))
+    direct = [Candidate(n, "direct", here.agent, score, 1.0) for n, score in ((1, 30), (2, np.nan), (3, 60))]
+    tuned = [Candidate(3, "fine-tuned", here.agent, score, 1.0) for score in (50, 55)]
+    assert rule.tune(here, direct) == [2]
+    assert rule.choose(here, [*direct, tuned[0]]) is None
+    assert rule.choose(here, [*direct, tuned[1]]) is tuned[1]
+    assert rule.tune(replace(here, recent=()), direct) == [2, 0]  # nobody was evaluated there yet
+
+
+def test_an_agents_recent_scores_are_its_own() -> None:
+    system = poet(capacity=2)
+    state = at(1, pair(0, 0, 0), pair(1, 8, 60))
+    for _ in range(6):
+        state, events = system.step(KEY, state)
+        if told(events, "transfer", "target") == [(1,)]:
+            assert state.iteration == 6
+            np.testing.assert_allclose(state.active[1].recent, [92.0], atol=1e-3)
+    assert [len(each.recent) for each in state.active] == [5, 2]
+
+
+def test_without_transfers_a_child_keeps_its_parents_agent() -> None:
+    """Agent 1 would do better on the child of 0, and much better in environment 2."""
+    system = poet(Spots(30.0), transfer="none", capacity=4)
+    state = at(10, pair(0, 0, 0), pair(1, 40, 33, score=10), pair(2, 36, 90, score=10))
+    after, events = system.step(KEY, state)
+    assert told(events, "birth", "parent", "score") == [(0, pytest.approx(70.0, abs=1e-3))]
+    assert not told(events, "transfer", "source")
+    np.testing.assert_allclose([float(p.agent[0]) for p in after.active], [0, 33, 90, 0], atol=1e-3)
 
 
 def test_the_minimal_criterion_includes_its_ends() -> None:
@@ -289,6 +338,8 @@ def test_the_minimal_criterion_includes_its_ends() -> None:
         ("episodes", 0),
         ("fine_tuned", -1),
         ("solve_score", float("nan")),
+        ("novelty", "surprise"),
+        ("transfer", "worst"),
     ],
 )
 def test_a_wrong_number_is_named(field: str, value: Any) -> None:
@@ -300,7 +351,7 @@ def test_the_presets_are_configurations() -> None:
     import tomllib
     from importlib import resources
 
-    for name in ("paper", "laptop"):
+    for name in ("paper", "laptop", "enhanced-paper", "enhanced-laptop"):
         table = tomllib.loads((resources.files("aiga") / "presets" / "poet" / f"{name}.toml").read_text())
         strategy, space = es.Config(**table.pop("es")), WalkerSpace(**table.pop("space", {}))
         made = WalkerConfig(**table, es=strategy, space=space)

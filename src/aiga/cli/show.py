@@ -98,7 +98,9 @@ def course_in_words(course: Any) -> str:
         elif name == "seed" or value in (None, 0, [0, 0], ""):
             return
         elif isinstance(value, list):
-            if len(value) <= 3 and all(isinstance(item, int | float) for item in value):
+            if value and all(isinstance(item, dict) for item in value):
+                found.append(f"{len(value)} {_spoken(name)}")
+            elif len(value) <= 3 and all(isinstance(item, int | float) for item in value):
                 found.append(f"{_spoken(name)} {' to '.join(_short(item) for item in value)}")
         elif isinstance(value, int | float | str):
             found.append(f"{_spoken(name)} {_short(value)}")

@@ -1,9 +1,15 @@
-"""POET: environments and the agents that solve them, inventing each other.
+"""POET and Enhanced POET: environments and the agents that solve them, inventing each other.
 
 Wang, Lehman, Clune, Stanley 2019, "Paired Open-Ended Trailblazer (POET): Endlessly Generating Increasingly
 Complex and Diverse Learning Environments and Their Solutions", arXiv 1901.01753. `POET.step` is one iteration
 of its main loop (Algorithm 2), `reproduce` its MUTATE_ENVS (Algorithm 3) and `candidates` its
-EVALUATE_CANDIDATES. docs/poet.md says where the published code differs from the paper, and what was chosen.
+EVALUATE_CANDIDATES.
+
+Wang, Lehman, Rawal, Zhi, Li, Clune, Stanley 2020, "Enhanced POET: Open-Ended Reinforcement Learning through
+Unbounded Invention of Learning Challenges and their Solutions", arXiv 2003.08536, differs in three functions:
+the space (any will do), the novelty (`performance_novelty`, its PATA-EC) and the transfer rule
+(`recent_best`). Its ANNECS is the metric `annecs`. docs/poet.md says where the published code differs from
+the papers, and what was chosen.
 
 All episodes of one kind in an iteration are played by one call of `evaluate`, so that lanes and threads stay
 full. Axis letters: K things compared, E evaluation episodes, N weights.
@@ -13,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import jax
 import numpy as np
@@ -22,9 +28,13 @@ from aiga.interfaces import Array, Brain, Evaluate, Event, Space
 from aiga.learners import evolution_strategy as es
 from aiga.play import Arena, evaluation_seeds, flatten
 from aiga.searches.minimal_criterion import MinimalCriterion
-from aiga.searches.novelty import nearest_distance
+from aiga.searches.novelty import nearest_distance, performance_ranks
 
 C = TypeVar("C")  # a course: an item of the space
+Kind = Literal["description", "performance"]
+Rule = Literal["best", "recent-best", "none"]
+UNBORN = -1  # the id of an environment that is not admitted yet
+RECENT = 5  # self-evaluations of an agent that Enhanced POET's transfer rule looks back on
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ class Config:
     solve_score: float = 230.0  # with every episode finished
     confirm: int = 10  # more episodes, on other seeds, that a solution must pass
     heir_steps: int = 0  # of its schedule, skipped by the learner of an agent that moves in
+    novelty: Kind = "description"  # of courses, or of who does well on them
+    transfer: Rule = "best"  # what a candidate must beat, if any may move
     batch: int = 8192  # episodes in one call of `evaluate`; bounds memory
     es: es.Config = field(default_factory=es.Config)
 
@@ -60,6 +72,10 @@ class Config:
         for name in ("reproduce_score", "minimal_low", "minimal_high", "solve_score"):
             if not np.isfinite(getattr(self, name)):
                 raise ValueError(f"{name}: a finite number, not {getattr(self, name)!r}")
+        for name, allowed in (("novelty", Kind), ("transfer", Rule)):
+            if getattr(self, name) not in get_args(allowed):
+                names = ", ".join(get_args(allowed))
+                raise ValueError(f"{name}: one of {names}, not {getattr(self, name)!r}")
         if self.minimal_low > self.minimal_high:
             raise ValueError(
                 f"minimal_low: at most minimal_high, {self.minimal_high}, not {self.minimal_low}"
@@ -78,6 +94,7 @@ class Pair(Generic[C]):
     score: float = -np.inf  # mean return of the last evaluation
     finished: float = 0.0  # share of its episodes that reached the end
     solved: bool = False
+    recent: tuple[float, ...] = ()  # its agent's last scores, the present one at the end
 
     @property
     def agent(self) -> Array:
@@ -119,14 +136,15 @@ class Candidate(NamedTuple):
 
 
 class TransferRule(NamedTuple):
-    """Who is fine-tuned for a target and who moves in. A new environment is a target of score -inf."""
+    """Who is tried in a target, who is fine-tuned for it and who moves in. A new environment is a target of
+    score -inf that no agent was evaluated in yet."""
 
+    invite: Callable[[Pair, Sequence[Pair]], Sequence[Pair]]  # of all pairs, those whose agents are tried
     tune: Callable[[Pair, Sequence[Candidate]], Sequence[int]]  # of the direct candidates, the places of some
     choose: Callable[[Pair, Sequence[Candidate]], Candidate | None]
 
 
-Score = Callable[[Sequence[Array], Sequence[Any]], list[tuple[float, float]]]
-Novelty = Callable[[Sequence[Any], State, Score], np.ndarray]  # K courses to their novelty f64[K]
+Novelty = Callable[[Sequence[Any], State, Arena], np.ndarray]  # K courses to their novelty f64[K]
 
 
 def best_candidate(fine_tuned: int) -> TransferRule:
@@ -136,20 +154,74 @@ def best_candidate(fine_tuned: int) -> TransferRule:
     def tune(target: Pair, candidates: Sequence[Candidate]) -> Sequence[int]:
         return _descending([candidate.score for candidate in candidates])[:fine_tuned]
 
+    return TransferRule(_others, tune, lambda target, candidates: _best_above(target.score, candidates))
+
+
+def recent_best(fine_tuned: int) -> TransferRule:
+    """Enhanced POET's rule: the bar is the incumbent's best of its last five scores; a direct candidate that
+    passes it is fine-tuned, and the best fine-tuned one that passes it too moves in."""
+
+    def bar(target: Pair) -> float:
+        return max((score for score in target.recent if not np.isnan(score)), default=-np.inf)
+
+    def tune(target: Pair, candidates: Sequence[Candidate]) -> Sequence[int]:
+        places = _descending([candidate.score for candidate in candidates])
+        return [place for place in places if candidates[place].score > bar(target)][:fine_tuned]
+
     def choose(target: Pair, candidates: Sequence[Candidate]) -> Candidate | None:
-        scores = [target.score, *(candidate.score for candidate in candidates)]
-        best = _descending(scores)[0]
-        return candidates[best - 1] if best > 0 else None
+        return _best_above(bar(target), [each for each in candidates if each.kind == "fine-tuned"])
 
-    return TransferRule(tune, choose)
+    return TransferRule(_others, tune, choose)
 
 
-def descriptor_novelty(space: Space, nearest: int) -> Novelty:
-    """The paper's novelty: mean distance of descriptors to the nearest of all environments ever admitted."""
+def no_transfer() -> TransferRule:
+    """The papers' control: a new environment gets its parent's agent, and no agent ever moves."""
 
-    def novelty(courses: Sequence[Any], state: State, score: Score) -> np.ndarray:
+    def invite(target: Pair, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        return [pair for pair in pairs if pair.id == target.parent] if target.id == UNBORN else []
+
+    return TransferRule(invite, lambda *_: [], lambda target, given: _best_above(target.score, given))
+
+
+def description_novelty(space: Space, nearest: int) -> Novelty:
+    """POET's: mean distance of descriptors to the nearest of all environments ever admitted."""
+
+    def novelty(courses: Sequence[Any], state: State, arena: Arena) -> np.ndarray:
         known = [space.describe(each.course) for each in (*state.active, *state.archive)]
         return nearest_distance([space.describe(course) for course in courses], known, nearest)
+
+    return novelty
+
+
+def performance_novelty(low: float, high: float, nearest: int) -> Novelty:
+    """Enhanced POET's PATA-EC, performance of all transferred agents: what an environment is like is the
+    order in which it puts all agents, active and archived.
+
+    Every agent plays one episode, always of one and the same seed, so that an archived agent's score in an
+    archived environment is known for good.
+    """
+    seeds = evaluation_seeds(jax.random.key(0), 1)
+    settled: dict[tuple[int, int], float] = {}
+
+    def novelty(courses: Sequence[Any], state: State, arena: Arena) -> np.ndarray:
+        agents = [*state.archive, *state.active]
+        grounds = [*(each.course for each in agents), *courses]
+        old = range(len(state.archive))
+        scores = np.full((len(grounds), len(agents)), np.nan)
+        asked = []
+        for e, a in np.ndindex(scores.shape):
+            known = settled.get((agents[e].id, agents[a].id)) if e in old and a in old else None
+            if known is None:
+                asked.append((e, a))
+            else:
+                scores[e, a] = known
+        played = arena.score([agents[a].agent for _, a in asked], [grounds[e] for e, _ in asked], seeds)
+        for (e, a), (score, _) in zip(asked, played, strict=True):
+            scores[e, a] = score
+            if e in old and a in old:
+                settled[agents[e].id, agents[a].id] = score
+        ranks = performance_ranks(scores, low, high)
+        return nearest_distance(ranks[len(agents) :], ranks[: len(agents)], nearest)
 
     return novelty
 
@@ -157,7 +229,7 @@ def descriptor_novelty(space: Space, nearest: int) -> Novelty:
 class POET(Generic[C]):
     """The system; starts from `first`, by default a sample of the space.
 
-    `novelty` and `transfer` take the place of the paper's own rules.
+    `novelty` and `transfer` take the place of the rules that `config` names.
     """
 
     def __init__(
@@ -174,8 +246,21 @@ class POET(Generic[C]):
         self.config, self.space, self.brain, self.evaluate, self.first = config, space, brain, evaluate, first
         self.es = es.EvolutionStrategy(config.es)
         self.criterion = MinimalCriterion(config.minimal_low, config.minimal_high)
-        self.novelty = novelty or descriptor_novelty(space, config.nearest)
-        self.rule = transfer or best_candidate(config.fine_tuned)
+        self.novelty = (
+            novelty
+            or {
+                "description": description_novelty(space, config.nearest),
+                "performance": performance_novelty(config.minimal_low, config.minimal_high, config.nearest),
+            }[config.novelty]
+        )
+        self.rule = (
+            transfer
+            or {
+                "best": best_candidate(config.fine_tuned),
+                "recent-best": recent_best(config.fine_tuned),
+                "none": no_transfer(),
+            }[config.transfer]
+        )
 
     def init(self, key: jax.Array) -> State[C]:
         """One pair: the first environment and a random agent."""
@@ -204,7 +289,7 @@ class POET(Generic[C]):
         """Children of able parents; of those that meet the minimal criterion, the most novel are admitted."""
         children = self._children(key, state, arena, log)
         courses = [child.course for child, _ in children]
-        novelty = self.novelty(courses, state, arena.score) if courses else []
+        novelty = self.novelty(courses, state, arena) if courses else []
         waiting = [children[place] for place in _descending(novelty)]
         admitted: list[Pair[C]] = []
         while waiting and len(admitted) < self.config.admit:
@@ -243,7 +328,7 @@ class POET(Generic[C]):
             pick, mutation = jax.random.split(birth)
             parent = parents[int(jax.random.randint(pick, (), 0, len(parents)))]
             course = self.space.mutate(mutation, parent.course)
-            child = Pair(-1, parent.id, state.iteration, course, self._heir(parent.agent))
+            child = Pair(UNBORN, parent.id, state.iteration, course, self._heir(parent.agent))
             if not self.space.valid(course):
                 log.append(_rejection(child, "invalid", "before", None))
             elif any(np.array_equal(self.space.describe(course), known) for known in taken):
@@ -267,7 +352,7 @@ class POET(Generic[C]):
         learners = self._taught(key, [pair.learner for pair in state.active], courses, arena)
         scores = arena.score([learner.weights for learner in learners], courses)
         active = [
-            replace(pair, learner=learner, score=score, finished=finished)
+            replace(pair, learner=learner, **_scored(pair.recent, score, finished))
             for pair, learner, (score, finished) in zip(state.active, learners, scores, strict=True)
         ]
         return replace(state, active=tuple(active))
@@ -297,7 +382,7 @@ class POET(Generic[C]):
     ) -> list[list[Candidate]]:
         """Per target: all other agents as they are, then some after one step of the target's learner."""
         offers: list[list[Candidate]] = [[] for _ in targets]
-        routes = [(t, s) for t, target in enumerate(targets) for s in sources if s.id != target.id]
+        routes = [(t, s) for t, target in enumerate(targets) for s in self.rule.invite(target, sources)]
         scores = arena.score([source.agent for _, source in routes], [targets[t].course for t, _ in routes])
         for (t, source), score in zip(routes, scores, strict=True):
             offers[t].append(Candidate(source.id, "direct", source.agent, *score))
@@ -339,14 +424,28 @@ class POET(Generic[C]):
 
     def _settle(self, pair: Pair[C], best: Candidate) -> Pair[C]:
         """The candidate takes the environment over; its learner starts afresh, as in the published code."""
-        return replace(pair, learner=self._heir(best.agent), score=best.score, finished=best.finished)
+        return replace(pair, learner=self._heir(best.agent), **_scored((), best.score, best.finished))
 
     def _first_birth(self, state: State[C], arena: Arena, log: list[Event]) -> State[C]:
         (pair,) = state.active
         ((score, finished),) = arena.score([pair.agent], [pair.course])
-        pair = replace(pair, score=score, finished=finished)
+        pair = replace(pair, **_scored((), score, finished))
         log.append(_birth(pair, self.space))
         return replace(state, active=(pair,))
+
+
+def _scored(recent: tuple[float, ...], score: float, finished: float) -> dict[str, Any]:
+    """The fields of a pair that an evaluation of its agent sets; `recent` are the agent's scores before."""
+    return {"score": score, "finished": finished, "recent": (*recent, score)[-RECENT:]}
+
+
+def _others(target: Pair, pairs: Sequence[Pair]) -> Sequence[Pair]:
+    return [pair for pair in pairs if pair.id != target.id]
+
+
+def _best_above(bar: float, candidates: Sequence[Candidate]) -> Candidate | None:
+    best = _descending([bar, *(candidate.score for candidate in candidates)])[0]
+    return candidates[best - 1] if best > 0 else None
 
 
 def _descending(scores: Sequence[float] | np.ndarray) -> list[int]:

@@ -41,6 +41,33 @@ class Genes:
 
 
 @dataclass(frozen=True)
+class Node:
+    """Of a CPPN: `activation` of `bias` and all that comes in. Node 0 is the output."""
+
+    id: int
+    activation: str
+    bias: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """Of a CPPN, from a node, or the input (-1), to a node."""
+
+    source: int
+    target: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class CPPN:
+    """The encoding of a course of Enhanced POET: a network that paints heights (cppn.py)."""
+
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    scale: float = 1.0  # of the heights
+
+
+@dataclass(frozen=True)
 class Course:
     """Cell i spans x in [i, i + 1] * 14/30 m; a jump from right[i] to left[i + 1] is a vertical face.
 
@@ -50,7 +77,7 @@ class Course:
 
     left: Any  # f32[C], m
     right: Any  # f32[C], m
-    genes: Genes = field(default_factory=Genes)
+    genes: Genes | CPPN = field(default_factory=Genes)
 
     @staticmethod
     def flat() -> Course:
@@ -59,7 +86,7 @@ class Course:
         return Course(level, level.copy())
 
     @staticmethod
-    def from_heights(left: Any, right: Any = None, genes: Genes | None = None) -> Course:
+    def from_heights(left: Any, right: Any = None, genes: Genes | CPPN | None = None) -> Course:
         """A course from heights in metres.
 
         With `left` alone f[C + 1] are the heights of a line through the cell borders; with both, each is

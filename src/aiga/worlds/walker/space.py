@@ -83,11 +83,11 @@ class WalkerSpace:
     def mutate(self, key: Any, item: Course) -> Course:
         """A child of `item`: one mutation step of its genes, and ground of its own."""
         random = generator(key)
-        genes = item.genes
+        genes = before = genes_of(item)
         count = self.genes_per_mutation or len(self.names)
         chosen = [self.names[i] for i in sorted(random.permutation(len(self.names))[:count])]
         for name in chosen:
-            genes = replace(genes, **self._changed(random, name, item.genes))
+            genes = replace(genes, **self._changed(random, name, before))
         return grow(replace(genes, seed=int(random.randint(SEEDS))))
 
     def _changed(self, random: np.random.RandomState, name: str, genes: Genes) -> dict[str, Any]:
@@ -116,12 +116,14 @@ class WalkerSpace:
 
         Not scaled: the public code measures novelty as the plain distance of such vectors.
         """
-        g = item.genes
+        g = genes_of(item)
         return np.array([g.roughness, *g.gap_width, *g.stump_height, *g.step_height, g.steps], np.float32)
 
     def valid(self, item: Course) -> bool:
         """Genes within the limits, pairs in order, heights finite and of the right number."""
         g = item.genes
+        if not isinstance(g, Genes):
+            return False
         numbers = [*g.stump_height, *g.gap_width, *g.step_height, g.steps, g.roughness]
         if not all(math.isfinite(n) for n in numbers):
             return False
@@ -135,6 +137,13 @@ class WalkerSpace:
         except ValueError:
             return False
         return True
+
+
+def genes_of(item: Course) -> Genes:
+    """The genes of a course; ValueError where something else painted it."""
+    if not isinstance(item.genes, Genes):
+        raise ValueError("course.genes: must be Genes, not those of another space")
+    return item.genes
 
 
 def grow(genes: Genes) -> Course:
