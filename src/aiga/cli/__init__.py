@@ -1,4 +1,4 @@
-"""The command line: `aiga run | list | show | replay | export | bench`.
+"""The command line: `aiga run | list | show | replay | export | experiment | bench`.
 
 Mistakes end in one line, "aiga: field: what is allowed", and exit status 2. Everything heavy is imported by
 the command that needs it.
@@ -201,6 +201,22 @@ def _parser() -> _Parser:
     export.add_argument("folder", metavar="DIR", type=Path)
     export.set_defaults(act=_export)
 
+    trial = commands.add_parser(
+        "experiment",
+        help="repeat a paper's control experiment",
+        description="Runs a control experiment, several seeds of every arm with the same number of steps, "
+        "and prints its table. Stopped or out of time it keeps what it has; the same command goes on. "
+        "Without NAME: which there are.",
+    )
+    trial.add_argument("name", metavar="NAME", nargs="?")
+    trial.add_argument("--minutes", type=_positive, default=20.0, help="stop after so long (default: 20)")
+    trial.add_argument("--seeds", type=_count, default=5, help="of every arm (default: 5)")
+    trial.add_argument(
+        "--steps", type=_count, help="of every trial (default: what the minutes allow, by the first one)"
+    )
+    trial.add_argument("--folder", type=_name, help="in RUNS_DIR (default: experiment-NAME)")
+    trial.set_defaults(act=_experiment)
+
     bench = commands.add_parser(
         "bench",
         help="measure",
@@ -210,7 +226,7 @@ def _parser() -> _Parser:
     bench.add_argument("--json", action="store_true", help="as JSON")
     bench.set_defaults(act=_bench)
 
-    for command in (run, listing, show, replay, export):
+    for command in (run, listing, show, replay, export, trial):
         command.add_argument(
             "--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)"
         )
@@ -618,6 +634,52 @@ def _export(options: argparse.Namespace) -> int:
         raise UserError(f"DIR: {options.folder}: {error.strerror}") from None
     for file in files:
         print(file)
+    return 0
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    from aiga.cli.settings import UserError, from_preset, nearest, presets, resolve
+    from aiga.experiments.controls import EXPERIMENTS
+    from aiga.experiments.lab import Lab, OutOfTime
+    from aiga.experiments.results import table
+    from aiga.runs.loop import stop_on_signals
+    from aiga.walker_poet import Config
+
+    if options.name is None:
+        width = max(map(len, EXPERIMENTS))
+        print("\n".join(f"{name:{width}}  {each.summary}" for name, each in EXPERIMENTS.items()))
+        return 0
+    if options.name not in EXPERIMENTS:
+        names = ", ".join(EXPERIMENTS)
+        raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, EXPERIMENTS)}")
+    experiment = EXPERIMENTS[options.name]
+    folder = options.runs_dir / (options.folder or f"experiment-{options.name}")
+    configs = {name: resolve(Config(), from_preset(Config, "poet", name)) for name in presets("poet")}
+    with (
+        stop_on_signals() as stop,
+        Lab(
+            folder,
+            experiment.arms,
+            range(options.seeds),
+            experiment.runs or len(experiment.arms),
+            options.minutes * 60,
+            options.steps,
+            stop,
+            lambda line: print(line, flush=True),
+        ) as lab,
+    ):
+        try:
+            experiment.run(lab, configs)
+            end = f"{options.seeds} seeds"
+        except OutOfTime:
+            end = "not finished; the same command goes on"
+        found = lab.results.values()
+        steps = f"{lab.steps:,} steps a trial, " if lab.steps else ""
+        print(f"\n{experiment.summary}: {steps}{end}\n")
+        print(table(found, experiment.arms))
+        if found:
+            experiment.draw(lab, folder / "plot.png")
+            print(f"\n{folder / 'results.db'}, {folder / 'plot.png'}")
     return 0
 
 

@@ -1,0 +1,1 @@
+"""The papers' control experiments, one command each: `aiga experiment NAME`."""

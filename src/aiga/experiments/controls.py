@@ -1,0 +1,241 @@
+"""The controls of POET and of Enhanced POET, at the scale of a laptop.
+
+Wang et al. 2019, arXiv 1901.01753, section 4, and Wang et al. 2020, arXiv 2003.08536: can what POET makes be
+reached directly, along a hand-made path, or without transfers? Does the enhanced system go on longer? And the
+story told of the first runs: a walker that shuffles on flat ground comes back from rougher ground with a
+better gait. docs/results.md says what came out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path as File
+
+import jax
+import numpy as np
+
+from aiga import walker_poet
+from aiga.brains import MLP
+from aiga.experiments import results
+from aiga.experiments.lab import Lab, environments
+from aiga.play import evaluation_seeds
+from aiga.runs.loop import Step
+from aiga.runs.store import Store
+from aiga.walker_poet import Config
+from aiga.worlds.walker import kernel
+from aiga.worlds.walker.course import Course, Genes
+from aiga.worlds.walker.episode import walk
+from aiga.worlds.walker.gait import gait
+from aiga.worlds.walker.path import Path
+from aiga.worlds.walker.space import LIMITS, genes_of, grow
+
+NEVER = 10**9  # iterations
+ANY_SCORE = {"minimal_low": -1e6, "minimal_high": 1e6}
+SOLVED = 230.0
+EPISODES = 50  # of a final score, on seeds that nothing else has played
+GAIT = ("return", "hull height", "knee use", "steps per metre", "speed")
+HARD = {"stump_height": 2.4, "gap_width": 6.0, "roughness": 4.5}  # the paper's bounds
+
+
+@dataclass(frozen=True)
+class Led(Config):
+    """POET on the direct path to `target`."""
+
+    target: Genes = field(default_factory=Genes)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`run` works through a lab's trials; `draw` puts what it found so far into a picture."""
+
+    summary: str
+    arms: tuple[str, ...]
+    run: Callable[[Lab, Mapping[str, Config]], None]
+    draw: Callable[[Lab, File], None]
+    runs: int = 0  # for each seed; 0 where each arm is one
+
+
+def difficulty(course: Course) -> float:
+    """How far each kind of obstacle is from none (0) to its limit (1), their mean; as the paper bounds it, by
+    the highest value."""
+    genes = genes_of(course)
+    stairs = genes.step_height[1] / LIMITS["step_height"] * genes.steps / LIMITS["steps"]
+    kinds = [getattr(genes, name)[1] / LIMITS[name] for name in ("stump_height", "gap_width")]
+    return float(np.mean([*kinds, stairs, genes.roughness / LIMITS["roughness"]]))
+
+
+def challenges(course: Course) -> int:
+    """How many of the paper's three bounds a course passes: 1 challenging, 2 very, 3 extremely."""
+    genes = genes_of(course)
+    highest = {
+        **{n: getattr(genes, n)[1] for n in ("stump_height", "gap_width")},
+        "roughness": genes.roughness,
+    }
+    return sum(highest[name] >= bound for name, bound in HARD.items())
+
+
+# -- 1 and 2: can it be reached directly, or along a path? --------------------------------------------------
+
+
+def direct(lab: Lab, presets: Mapping[str, Config]) -> None:
+    """The hardest course a POET run solved; an evolution strategy alone on it, and one led there by hand."""
+    config = presets["laptop"]
+    for seed in lab.seeds:
+        lab.trial("POET", seed, walker_poet.build(config), config, _on_the_hardest)
+        with Store.open(lab.folder_of("POET", seed)) as store:
+            target = genes_of(hardest(store))
+
+        def measure(store: Store, target: Genes = target) -> Mapping[str, float]:
+            return _on(target, store)
+
+        if "direct" in lab.arms:
+            alone = replace(config, first=target, reproduce_every=NEVER)
+            lab.trial("direct", seed, walker_poet.build(alone), alone, measure)
+        if "curriculum" in lab.arms:
+            led = Led(**{each.name: getattr(config, each.name) for each in fields(config)}, target=target)
+            led = replace(led, capacity=1, children=1, reproduce_every=1, transfer="none", **ANY_SCORE)
+            path = walker_poet.over(Path(target), led, grow(Genes(seed=target.seed)))
+            lab.trial("curriculum", seed, path, led, measure, name="poet-path")
+
+
+def hardest(store: Store) -> Course:
+    """Of the courses a run made and solved the one with the highest difficulty; flat ground where there is
+    none."""
+    solved = [row["course"] for row in environments(store) if row["id"] > 0 and row["solved"] is not None]
+    return max(solved, key=difficulty, default=Course.flat())
+
+
+def _on_the_hardest(store: Store) -> Mapping[str, float]:
+    return _on(genes_of(hardest(store)), store)
+
+
+def _on(target: Genes, store: Store) -> Mapping[str, float]:
+    """How well the best of a run's agents does on a course, in episodes it was not chosen by."""
+    course = grow(target)
+    agents = np.stack([store.array(sha) for sha in {row["agent"] for row in store.rows("environments")}])
+    best = int(np.argmax(_play(agents, course, 1, 10)[0]))
+    (score,), (share,) = _play(agents[best : best + 1], course, 2, EPISODES)
+    solved = score >= SOLVED and share >= 0.9
+    return {"score": float(score), "solved": float(solved), "difficulty": difficulty(course)}
+
+
+def _play(agents: np.ndarray, course: Course, draw: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean return and share of finished episodes f64[K] of agents f32[K, N] in `count` episodes each."""
+    seeds = evaluation_seeds(jax.random.key(draw), count)
+    which, tiled = np.zeros(len(agents) * count, np.int32), np.tile(seeds, len(agents))
+    played = kernel.evaluator()(np.repeat(agents, count, axis=0), [course], which, tiled)
+    means = np.asarray(played.returns, float).reshape(-1, count).mean(axis=1)
+    return means, np.asarray(played.finished, float).reshape(-1, count).mean(axis=1)
+
+
+# -- 3 and 4: without transfers; original and enhanced ------------------------------------------------------
+
+
+def no_transfer(lab: Lab, presets: Mapping[str, Config]) -> None:
+    """POET with and without transfers."""
+    for seed in lab.seeds:
+        for arm, rule in (("POET", "best"), ("no transfer", "none")):
+            config = replace(presets["laptop"], transfer=rule)
+            lab.trial(arm, seed, walker_poet.build(config), config, _solved)
+
+
+def _solved(store: Store) -> Mapping[str, float]:
+    courses = [row["course"] for row in environments(store) if row["id"] > 0 and row["solved"] is not None]
+    return {
+        "ANNECS": len(courses),
+        "hardest solved": max(map(difficulty, courses), default=0.0),
+        "challenging": sum(challenges(course) >= 1 for course in courses),
+    }
+
+
+def open_endedness(lab: Lab, presets: Mapping[str, Config]) -> None:
+    """How many environments that were new when they came are solved later, by the original and the enhanced
+    system."""
+    for seed in lab.seeds:
+        for arm, preset in (("original", "laptop"), ("enhanced", "enhanced-laptop")):
+            config = presets[preset]
+            lab.trial(arm, seed, walker_poet.build(config), config, _annecs)
+
+
+def _annecs(store: Store) -> Mapping[str, float]:
+    rows = [row for row in store.rows("metrics") if row["name"] == "annecs"]
+    by_third = [rows[len(rows) * third // 3 - 1]["value"] or 0 for third in (1, 2, 3)]
+    return {"ANNECS": by_third[2], "in the last third": by_third[2] - by_third[1]}
+
+
+# -- 5: the shuffle -----------------------------------------------------------------------------------------
+
+
+def shuffle(lab: Lab, presets: Mapping[str, Config]) -> None:
+    """Agents of flat ground just before and just after one from other ground moved in; means over the moves.
+
+    Twice the capacity, so that flat ground stays active while rougher ground is learnt.
+    """
+    config = replace(presets["laptop"], capacity=2 * presets["laptop"].capacity)
+    for seed in lab.seeds:
+        at_home: dict[str, np.ndarray] = {}
+
+        def watch(step: Step, seed: int = seed, at_home: dict[str, np.ndarray] = at_home) -> None:
+            for event in step.events:
+                if event.kind == "transfer" and event.data["target"] == 0 and "agent" in at_home:
+                    # At once, as an agent that was replaced is not kept.
+                    lab.results.put(f"before {step.iteration}", seed, gait_of(at_home["agent"]))
+                    lab.results.put(f"after {step.iteration}", seed, gait_of(np.asarray(event.data["agent"])))
+                if event.kind == "score" and event.data["id"] == 0:
+                    at_home["agent"] = np.asarray(event.data["agent"])
+
+        lab.trial("POET", seed, walker_poet.build(config), config, _solved, watch=watch)
+        found = lab.results.values()
+        for when in ("before", "after"):
+            means = {
+                name: [
+                    by[seed] for arm, by in found[name].items() if arm.startswith(f"{when} ") and seed in by
+                ]
+                for name in GAIT
+                if name in found
+            }
+            if any(means.values()):
+                lab.results.put(when, seed, {name: _mean(values) for name, values in means.items()})
+
+
+def gait_of(agent: np.ndarray) -> Mapping[str, float]:
+    """Of one walk on flat ground, by the names of GAIT."""
+    brain = MLP()
+    layers = brain.unflatten(agent)
+    act = jax.jit(lambda observation: brain.act(layers, (), observation)[0])
+    played = walk(Course.flat(), act, int(evaluation_seeds(jax.random.key(3), 1)[0]))
+    return dict(zip(GAIT, (played.total, *gait(Course.flat(), played)), strict=True))
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+# -- pictures -----------------------------------------------------------------------------------------------
+
+
+def _dots(lab: Lab, file: File) -> None:
+    results.dots(lab.results.values(), lab.arms, file)
+
+
+def _curves(lab: Lab, file: File) -> None:
+    results.curves(lab.curves("annecs"), "steps", "environments made and solved (ANNECS)", file)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "direct": Experiment(
+        "POET's hardest solved course, optimised from scratch", ("POET", "direct"), direct, _dots
+    ),
+    "curriculum": Experiment(
+        "the same course, reached along a hand-made path", ("POET", "curriculum"), direct, _dots
+    ),
+    "no-transfer": Experiment("POET without transfers", ("POET", "no transfer"), no_transfer, _curves),
+    "open-endedness": Experiment(
+        "ANNECS of POET and of Enhanced POET", ("original", "enhanced"), open_endedness, _curves
+    ),
+    "shuffle": Experiment(
+        "the gait on flat ground before and after transfers back", ("before", "after"), shuffle, _dots, runs=1
+    ),
+}

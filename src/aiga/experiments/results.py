@@ -1,0 +1,169 @@
+"""What an experiment measured: one row per arm, seed and measure, in one database; its table and its plots.
+
+Intervals are bootstrap intervals of the mean over seeds (Efron and Tibshirani 1993; percentile, 95 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+RESAMPLES = 10_000
+metadata = sa.MetaData()
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("arm", sa.String, primary_key=True),
+    sa.Column("seed", sa.BigInteger, primary_key=True),
+    sa.Column("measure", sa.String, primary_key=True),
+    sa.Column("value", sa.Float),
+)
+budget = sa.Table("budget", metadata, sa.Column("steps", sa.BigInteger, primary_key=True))
+
+
+class Results:
+    """The database `results.db` of one experiment."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = sa.create_engine(f"sqlite:///{file}")
+        metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def put(self, arm: str, seed: int, measures: Mapping[str, float]) -> None:
+        """Keeps a trial's measures, in one transaction, in the place of earlier ones."""
+        keep = results.c
+        with self._engine.begin() as db:
+            db.execute(results.delete().where(keep.arm == arm, keep.seed == seed))
+            rows = [
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "measure": m,
+                    "value": None if v is None or np.isnan(v) else float(v),
+                }
+                for m, v in measures.items()
+            ]
+            db.execute(results.insert(), rows)
+
+    def has(self, arm: str, seed: int) -> bool:
+        with self._engine.begin() as db:
+            found = sa.select(results.c.arm).where(results.c.arm == arm, results.c.seed == seed)
+            return db.execute(found).first() is not None
+
+    def steps(self) -> int | None:
+        """The budget of every trial, in steps of the world, once it is known."""
+        with self._engine.begin() as db:
+            return db.execute(sa.select(budget.c.steps)).scalar()
+
+    def set_steps(self, steps: int) -> None:
+        with self._engine.begin() as db:
+            db.execute(budget.delete())
+            db.execute(budget.insert(), {"steps": steps})
+
+    def values(self) -> dict[str, dict[str, dict[int, float]]]:
+        """By measure, arm and seed; a value that is not a number is NaN."""
+        found: dict[str, dict[str, dict[int, float]]] = {}
+        with self._engine.begin() as db:
+            for row in db.execute(sa.select(results).order_by(results.c.seed)):
+                value = float("nan") if row.value is None else row.value
+                found.setdefault(row.measure, {}).setdefault(row.arm, {})[row.seed] = value
+        return found
+
+
+def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean; the same on every call. NaN below two values."""
+    numbers = np.asarray(values, float)
+    if len(numbers) < 2:
+        return float("nan"), float("nan")
+    draws = np.random.RandomState(0).randint(len(numbers), size=(RESAMPLES, len(numbers)))
+    low, high = np.percentile(numbers[draws].mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def table(found: Mapping[str, Mapping[str, Mapping[int, float]]], arms: Sequence[str]) -> str:
+    """Mean and interval of every measure for every arm, a Markdown table."""
+    measures = list(found)
+    head = ["", *measures, "seeds"]
+    lines = []
+    for arm in arms:
+        cells, seeds = [arm], 0
+        for measure in measures:
+            numbers = [v for v in found[measure].get(arm, {}).values() if not np.isnan(v)]
+            seeds = max(seeds, len(numbers))
+            cells.append(_spoken(numbers))
+        if seeds:
+            lines.append([*cells, str(seeds)])
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    rows = [head, ["-" * width for width in widths], *lines]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows
+    )
+
+
+def _spoken(numbers: Sequence[float]) -> str:
+    if not numbers:
+        return "none"
+    low, high = interval(numbers)
+    mean = f"{np.mean(numbers):.4g}"
+    return mean if np.isnan(low) else f"{mean} ({low:.4g} to {high:.4g})"
+
+
+def dots(found: Mapping[str, Mapping[str, Mapping[int, float]]], arms: Sequence[str], file: Path) -> None:
+    """One panel per measure: every seed a dot, the mean a line, its interval a bar."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2 * len(found), 3.4), layout="constrained")
+    for axes, (measure, by_arm) in zip(
+        np.atleast_1d(figure.subplots(1, len(found))), found.items(), strict=True
+    ):
+        shown = [arm for arm in arms if arm in by_arm]
+        for place, arm in enumerate(shown):
+            numbers = np.array([v for v in by_arm[arm].values() if not np.isnan(v)])
+            if not len(numbers):
+                continue
+            spread = place + np.linspace(-0.12, 0.12, len(numbers))
+            axes.plot(spread, numbers, "o", color=f"C{place}", alpha=0.6, markeredgewidth=0)
+            axes.hlines(numbers.mean(), place - 0.25, place + 0.25, color=f"C{place}", linewidth=2)
+            low, high = interval(numbers)
+            axes.vlines(place, low, high, color=f"C{place}", linewidth=1)
+        axes.set_xticks(range(len(shown)), shown, rotation=20, ha="right")
+        axes.set_title(measure, fontsize=10)
+        _plain(axes)
+    figure.savefig(file, dpi=120)
+
+
+def curves(
+    runs: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], across: str, up: str, file: Path
+) -> None:
+    """One line per arm: the mean over its runs, each a staircase (x f[T], y f[T]), its interval as a band."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes: Any = figure.subplots()
+    for place, (arm, lines) in enumerate(runs.items()):
+        if not lines:
+            continue
+        # Only as far as every run got, so that the mean is always over the same ones.
+        grid = np.linspace(0, min(x[-1] for x, _ in lines), 200)
+        heights = np.array([y[np.clip(np.searchsorted(x, grid, "right") - 1, 0, None)] for x, y in lines])
+        axes.plot(grid, heights.mean(axis=0), color=f"C{place}", label=arm)
+        if len(lines) > 1:
+            low, high = np.array([interval(column) for column in heights.T]).T
+            axes.fill_between(grid, low, high, color=f"C{place}", alpha=0.2, linewidth=0)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.legend(frameon=False)
+    _plain(axes)
+    figure.savefig(file, dpi=120)
+
+
+def _plain(axes: Any) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
