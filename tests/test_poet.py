@@ -259,9 +259,9 @@ def test_rules_are_injected() -> None:
     """Novelty that prefers the near, and a transfer that never happens."""
     asked = []
 
-    def novelty(courses: Any, state: State, arena: Arena) -> np.ndarray:
+    def novelty(courses: Any, state: State, arena: Arena) -> tuple[np.ndarray, tuple]:
         asked.append(arena.score([state.active[0].agent] * len(courses), courses))
-        return np.array([-course.place for course in courses])
+        return np.array([-course.place for course in courses]), ()
 
     never = module.TransferRule(lambda *_: [], lambda *_: [], lambda *_: None)
     system = POET(
@@ -287,9 +287,27 @@ def test_novel_is_what_orders_the_agents_anew() -> None:
     novelty = module.performance_novelty(0, 100, nearest=1)
     for asked in (15, 14):  # a score of the archived agent in its own environment is known for good
         arena = Arena(field, 100, np.array([2**31], np.uint32))
-        found = novelty([Spot(10.0), Spot(15.0)], state, arena)
+        found, memory = novelty([Spot(10.0), Spot(15.0)], state, arena)
         np.testing.assert_allclose(found, [0, np.sqrt(2) / 4])
+        np.testing.assert_array_equal(memory, [[100.0]])
         assert field.calls[-1][0] == asked
+        state = replace(state, memory=memory)
+
+
+def test_what_the_archive_scored_is_never_played_again_nor_forgotten() -> None:
+    """Ten reproductions with room for two, against a novelty that plays everything each time."""
+    mutants = (10.0, 50.0, 20.0, 40.0, 15.0, 45.0, 25.0, 35.0, 12.0, 48.0)
+    systems = [poet(Spots(*mutants), novelty="performance", capacity=2, reproduce_score=20) for _ in range(2)]
+    keeping, forgetting = [at(10, pair(0, 0, 0), pair(1, 8, 60))] * 2
+    for n in range(10):
+        key = jax.random.fold_in(KEY, n)
+        keeping, told_by_one = systems[0].step(key, replace(keeping, iteration=10))
+        forgetting, told_by_other = systems[1].step(key, replace(forgetting, iteration=10, memory=()))
+        for kind in ("birth", "rejection", "extinction"):
+            assert same(*([e for e in told if e.kind == kind] for told in (told_by_one, told_by_other)))
+    assert (len(keeping.archive), len(keeping.memory)) == (10, 9)
+    assert same(keeping.memory, forgetting.memory)
+    assert keeping.steps < forgetting.steps
 
 
 def test_enhanced_poets_transfers_must_beat_the_last_five_scores_twice() -> None:

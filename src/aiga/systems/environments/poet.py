@@ -76,6 +76,8 @@ class Config:
             if getattr(self, name) not in get_args(allowed):
                 names = ", ".join(get_args(allowed))
                 raise ValueError(f"{name}: one of {names}, not {getattr(self, name)!r}")
+        if self.transfer == "recent-best" and not self.fine_tuned:
+            raise ValueError("fine_tuned: at least 1 where transfer is recent-best, not 0")
         if self.minimal_low > self.minimal_high:
             raise ValueError(
                 f"minimal_low: at most minimal_high, {self.minimal_high}, not {self.minimal_low}"
@@ -123,6 +125,7 @@ class State(Generic[C]):
     best_transfer: float  # the largest gain of one
     active: tuple[Pair[C], ...]
     archive: tuple[Archived[C], ...] = ()
+    memory: tuple[Array, ...] = ()  # what the novelty keeps of the archive
 
 
 class Candidate(NamedTuple):
@@ -144,7 +147,8 @@ class TransferRule(NamedTuple):
     choose: Callable[[Pair, Sequence[Candidate]], Candidate | None]
 
 
-Novelty = Callable[[Sequence[Any], State, Arena], np.ndarray]  # K courses to their novelty f64[K]
+# K courses to their novelty f64[K], and the state's next memory.
+Novelty = Callable[[Sequence[Any], State, Arena], tuple[np.ndarray, tuple[Array, ...]]]
 
 
 def best_candidate(fine_tuned: int) -> TransferRule:
@@ -186,9 +190,10 @@ def no_transfer() -> TransferRule:
 def description_novelty(space: Space, nearest: int) -> Novelty:
     """POET's: mean distance of descriptors to the nearest of all environments ever admitted."""
 
-    def novelty(courses: Sequence[Any], state: State, arena: Arena) -> np.ndarray:
+    def novelty(courses: Sequence[Any], state: State, arena: Arena) -> tuple[np.ndarray, tuple[Array, ...]]:
         known = [space.describe(each.course) for each in (*state.active, *state.archive)]
-        return nearest_distance([space.describe(course) for course in courses], known, nearest)
+        found = nearest_distance([space.describe(course) for course in courses], known, nearest)
+        return found, state.memory
 
     return novelty
 
@@ -198,30 +203,26 @@ def performance_novelty(low: float, high: float, nearest: int) -> Novelty:
     order in which it puts all agents, active and archived.
 
     Every agent plays one episode, always of one and the same seed, so that an archived agent's score in an
-    archived environment is known for good.
+    archived environment is known for good. Memory i, f64[2i + 1], has the scores in archived environment i of
+    the archived agents 0 to i, then those of agent i in environments 0 to i - 1.
     """
     seeds = evaluation_seeds(jax.random.key(0), 1)
-    settled: dict[tuple[int, int], float] = {}
 
-    def novelty(courses: Sequence[Any], state: State, arena: Arena) -> np.ndarray:
+    def novelty(courses: Sequence[Any], state: State, arena: Arena) -> tuple[np.ndarray, tuple[Array, ...]]:
         agents = [*state.archive, *state.active]
         grounds = [*(each.course for each in agents), *courses]
-        old = range(len(state.archive))
-        scores = np.full((len(grounds), len(agents)), np.nan)
-        asked = []
-        for e, a in np.ndindex(scores.shape):
-            known = settled.get((agents[e].id, agents[a].id)) if e in old and a in old else None
-            if known is None:
-                asked.append((e, a))
-            else:
-                scores[e, a] = known
+        known, archived = len(state.memory), len(state.archive)
+        scores = np.zeros((len(grounds), len(agents)))
+        for i, kept in enumerate(state.memory):
+            scores[i, : i + 1], scores[:i, i] = kept[: i + 1], kept[i + 1 :]
+        asked = [(e, a) for e, a in np.ndindex(scores.shape) if max(e, a) >= known]
         played = arena.score([agents[a].agent for _, a in asked], [grounds[e] for e, _ in asked], seeds)
-        for (e, a), (score, _) in zip(asked, played, strict=True):
-            scores[e, a] = score
-            if e in old and a in old:
-                settled[agents[e].id, agents[a].id] = score
+        for place, (score, _) in zip(asked, played, strict=True):
+            scores[place] = score
         ranks = performance_ranks(scores, low, high)
-        return nearest_distance(ranks[len(agents) :], ranks[: len(agents)], nearest)
+        found = nearest_distance(ranks[len(agents) :], ranks[: len(agents)], nearest)
+        new = (np.append(scores[i, : i + 1], scores[:i, i]) for i in range(known, archived))
+        return found, (*state.memory, *new)
 
     return novelty
 
@@ -289,7 +290,7 @@ class POET(Generic[C]):
         """Children of able parents; of those that meet the minimal criterion, the most novel are admitted."""
         children = self._children(key, state, arena, log)
         courses = [child.course for child, _ in children]
-        novelty = self.novelty(courses, state, arena) if courses else []
+        novelty, memory = self.novelty(courses, state, arena) if courses else ([], state.memory)
         waiting = [children[place] for place in _descending(novelty)]
         admitted: list[Pair[C]] = []
         while waiting and len(admitted) < self.config.admit:
@@ -313,7 +314,8 @@ class POET(Generic[C]):
         gone = tuple(Archived(p.id, p.course, p.agent, p.score, p.solved) for p in active[:leaving])
         log += [Event("extinction", {"id": old.id, "agent": old.agent, "score": old.score}) for old in gone]
         born = state.born + len(admitted)
-        return replace(state, born=born, active=active[leaving:], archive=state.archive + gone)
+        archive = state.archive + gone
+        return replace(state, born=born, active=active[leaving:], archive=archive, memory=memory)
 
     def _children(
         self, key: jax.Array, state: State[C], arena: Arena, log: list[Event]

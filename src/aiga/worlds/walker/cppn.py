@@ -75,20 +75,21 @@ class CPPNSpace:
     def mutate(self, key: Any, item: Course) -> Course:
         """A child: at most one change of structure, most weights and biases a little different.
 
-        Where the ground would be too level or too high the whole course is scaled, as in the published code.
+        Where the ground would be too level or too high the whole course is scaled, as in the published code;
+        a child does not inherit the scale.
         ValueError for a course that no network painted.
         """
         if not isinstance(item.genes, CPPN):
             raise ValueError("course.genes: must be a CPPN's")
         random = generator(key)
         while True:
-            genes = self._nudged(random, self._restructured(random, item.genes))
-            far = float(np.abs(_relief(replace(genes, scale=1.0))).max())
+            genes = self._nudged(random, self._restructured(random, replace(item.genes, scale=1.0)))
+            far = float(np.abs(_relief(genes)).max())
             if not np.isfinite(far) or far == 0:
                 continue
-            if far * genes.scale < self.lowest:
+            if far < self.lowest:
                 genes = replace(genes, scale=random.uniform(1, 3) * self.lowest / far)
-            elif far * genes.scale > self.highest:
+            elif far > self.highest:
                 genes = replace(genes, scale=random.uniform(0.75, 1) * self.highest / far)
             return paint(genes)
 
