@@ -22,6 +22,7 @@ from aiga.systems.environments import poet as module
 from aiga.systems.environments.poet import POET, Archived, Candidate, Config, Pair, State, best_candidate
 from aiga.testing import same
 from aiga.walker_poet import Config as WalkerConfig
+from aiga.worlds.walker.cppn import CPPNSpace
 from aiga.worlds.walker.space import WalkerSpace
 
 KEY = jax.random.key(0)
@@ -371,8 +372,8 @@ def test_the_presets_are_configurations() -> None:
 
     for name in ("paper", "laptop", "enhanced-paper", "enhanced-laptop"):
         table = tomllib.loads((resources.files("aiga") / "presets" / "poet" / f"{name}.toml").read_text())
-        strategy, space = es.Config(**table.pop("es")), WalkerSpace(**table.pop("space", {}))
-        made = WalkerConfig(**table, es=strategy, space=space)
+        parts = {"es": es.Config, "space": WalkerSpace, "cppn": CPPNSpace}
+        made = WalkerConfig(**table | {part: kind(**table.get(part, {})) for part, kind in parts.items()})
         if name == "paper":
             assert made == WalkerConfig()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import box2d
 from aiga.worlds.walker import draw
-from aiga.worlds.walker.course import BASE, CELL, CELLS, PAD, Course, Genes, rays
+from aiga.worlds.walker.course import BASE, CELL, CELLS, CPPN, PAD, Course, Genes, Link, Node, rays
+from aiga.worlds.walker.cppn import CPPNSpace, activate, paint
 from aiga.worlds.walker.space import FIRST, LIMITS, WalkerSpace, grow
 
 
@@ -60,6 +63,48 @@ def test_the_first_child_has_the_papers_first_values():
     one = WalkerSpace(genes_per_mutation=1)
     changed = [np.count_nonzero(one.describe(one.mutate(key, Course.flat()))) for key in range(20)]
     assert set(changed) <= {0, 1, 2}
+
+
+def test_a_network_paints_what_it_computes():
+    """Input to a square node of bias 1, that and the input to a sin node, and both nodes to the output."""
+    nodes = (Node(0, "identity", 0.5), Node(2, "sin", 0.0), Node(1, "square", 1.0))
+    links = (Link(2, 0, 3.0), Link(1, 0, -1.0), Link(1, 2, 0.1), Link(-1, 2, 0.2), Link(-1, 1, 2.0))
+    genes = CPPN(nodes, links, scale=0.5)
+    x = np.linspace(-1, 1, CELLS + 1)
+    square = (2 * x + 1) ** 2
+    height = 0.5 + 3 * np.sin(5 * (0.1 * square + 0.2 * x)) - square
+    assert np.allclose(activate(genes, x), height)
+    course = paint(genes)
+    assert np.allclose(course.left[PAD:] - BASE, 0.5 * (height[PAD:-1] - height[PAD]), atol=1e-5)
+    assert np.all(course.left[:PAD] == np.float32(BASE))
+    assert np.array_equal(course.left[1:], course.right[:-1])
+
+
+def test_painted_courses_stay_in_the_space_and_grow_in_every_way():
+    space, most = CPPNSpace(power=1.0), 0.0
+    kinds, joined = set(), False
+    for line in range(10):
+        course = space.first
+        for key in range(40):
+            course = space.mutate(1000 * line + key, course)
+            assert space.valid(course), course.genes
+            far = np.abs(space.describe(course)).max()
+            assert far <= space.highest * 1.001
+            most = max(most, far)
+        assert isinstance(course.genes, CPPN)
+        kinds |= {node.activation for node in course.genes.nodes}
+        joined |= len(course.genes.links) > len(course.genes.nodes)
+    assert kinds == {"identity", "sin", "sigmoid", "square", "tanh"}
+    assert joined  # not a chain
+    assert most > 5
+    assert not space.valid(Course(course.left + np.float32(0.1), course.right, course.genes))
+    steep = CPPN((Node(0, "identity", 0.0),), (Link(-1, 0, 9.9),))
+    assert not space.valid(paint(steep))
+    assert not space.valid(replace(paint(steep), genes=replace(steep, scale=1e6)))
+    assert not space.valid(replace(course, genes=replace(steep, links=(*steep.links, Link(0, 0, 1.0)))))
+    for name, wrong in (("add_node", 2), ("power", 0), ("lowest", 0), ("highest", 0.5)):
+        with pytest.raises(ValueError, match=name):
+            replace(space, **{name: wrong})
 
 
 def test_bad_courses_are_refused_by_name():

@@ -101,13 +101,13 @@ class CPPNSpace:
 
     def valid(self, item: Course) -> bool:
         """Painted by its network, within the bounds; level ground is valid too, as every run begins there."""
-        try:
-            item.check()
-        except ValueError:
-            return False
         if not isinstance(item.genes, CPPN):
             return False
-        if not np.array_equal(paint(item.genes).left, np.asarray(item.left)):
+        try:
+            course, painted = item.check(), paint(item.genes)
+        except ValueError:
+            return False
+        if not (np.array_equal(course.left, painted.left) and np.array_equal(course.right, painted.right)):
             return False
         far = float(np.abs(_relief(item.genes)).max())
         return far == 0 or self.lowest * 0.999 <= far <= self.highest * 1.001
@@ -158,11 +158,13 @@ def _relief(genes: CPPN) -> np.ndarray:
 
 
 def _order(genes: CPPN) -> list[int]:
-    """Nodes, each after those it hears."""
+    """Nodes, each after those it hears; ValueError where links run in a circle."""
     order: list[int] = []
     waiting = [node.id for node in genes.nodes]
     while waiting:
         ready = [n for n in waiting if not any(k.target == n and k.source in waiting for k in genes.links)]
+        if not ready:
+            raise ValueError("course.genes: links must not run in a circle")
         order += ready
         waiting = [n for n in waiting if n not in ready]
     return order
