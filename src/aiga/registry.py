@@ -8,7 +8,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from aiga.interfaces import System
+from aiga.interfaces import Evaluate, System
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,16 @@ class Entry:
     """One system.
 
     `config` gives its default configuration, a frozen dataclass, `build` the system from another of that
-    class. `preset` names the preset that is laid over the default. `replay(course, weights, seed, out,
-    lidar)` draws one episode and says in a line how it went, `policy` is what `aiga export` writes down; both
-    may be missing. `course` is plain JSON data.
+    class; it takes an `evaluate` too where `evaluator(config, engine, threads)` makes one, for the engines
+    `native` and `jax`. `preset` names the preset that is laid over the default. `replay(course, weights,
+    seed, out, lidar)` draws one episode and says in a line how it went, `policy` is what `aiga export` writes
+    down; both may be missing. `course` is plain JSON data.
     """
 
     summary: str
     config: Callable[[], Any]
-    build: Callable[[Any], System[Any]]
+    build: Callable[..., System[Any]]
+    evaluator: Callable[[Any, str, int], Evaluate] | None = None
     preset: str | None = None
     replay: Callable[[Any, Any, int, Path, bool], str] | None = None
     policy: Callable[[Any], Policy] | None = None
@@ -69,10 +71,16 @@ def _poet_config() -> Any:
     return Config()
 
 
-def _poet(config: Any) -> System[Any]:
+def _poet(config: Any, evaluate: Evaluate | None = None) -> System[Any]:
     from aiga.walker_poet import build
 
-    return build(config)
+    return build(config, evaluate)
+
+
+def _poet_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
+    from aiga.walker_poet import evaluator
+
+    return evaluator(config, engine, threads)
 
 
 def _walker_policy(config: Any) -> Policy:
@@ -106,6 +114,7 @@ SYSTEMS: dict[str, Entry] = {
         "walkers and courses that invent each other (Wang et al. 2019)",
         config=_poet_config,
         build=_poet,
+        evaluator=_poet_evaluator,
         preset="laptop",
         replay=_walker_replay,
         policy=_walker_policy,

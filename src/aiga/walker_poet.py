@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiga.brains import MLP
-from aiga.interfaces import Space
+from aiga.interfaces import Evaluate, Outcome, Space
 from aiga.systems.environments import poet
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
@@ -32,16 +33,35 @@ class Config(poet.Config):
             raise ValueError("first: must lie within the limits of space")
 
 
-def build(config: Config) -> poet.POET[Course]:
-    """POET, played by the native kernel on all cores."""
+def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threads: int = 0) -> Evaluate:
+    """How the walkers' episodes are played: by the native kernel, on `threads` threads (0: all cores), or by
+    the JAX walker, thousands at a time, on whatever device JAX has."""
+    brain = MLP()
+    if engine == "native":
+        activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
+        return kernel.evaluator(brain.sizes, activations, config.max_steps, threads)
+
+    from aiga.play import evaluator as played_in_jax
+    from aiga.worlds.walker.world import WalkerWorld
+
+    play = played_in_jax(WalkerWorld(config.max_steps), brain, config.max_steps, batch=config.batch)
+
+    def evaluate(weights: Any, courses: Sequence[Course], which: Any, seeds: Any) -> Outcome:
+        # Only the ground goes to the device.
+        return play(weights, [Course(course.left, course.right) for course in courses], which, seeds)
+
+    return evaluate
+
+
+def build(config: Config, evaluate: Evaluate | None = None) -> poet.POET[Course]:
+    """POET, played by the native kernel on all cores, or by an `evaluate` of your own."""
     space: Space[Any] = config.space if config.courses == "genes" else config.cppn
     first = grow(config.first) if config.courses == "genes" else config.cppn.first
-    return over(space, config, first)
+    return over(space, config, first, evaluate)
 
 
-def over(space: Space[Any], config: Config, first: Course) -> poet.POET[Course]:
+def over(
+    space: Space[Any], config: Config, first: Course, evaluate: Evaluate | None = None
+) -> poet.POET[Course]:
     """POET over a space of walker courses of your own."""
-    brain = MLP()
-    activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
-    evaluate = kernel.evaluator(brain.sizes, activations, config.max_steps)
-    return poet.POET(config, space, brain, evaluate, first=first)
+    return poet.POET(config, space, MLP(), evaluate or evaluator(config), first=first)

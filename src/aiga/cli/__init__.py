@@ -10,11 +10,13 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from aiga.interfaces import System
     from aiga.registry import Entry
     from aiga.runs.store import Store
 
@@ -95,6 +97,9 @@ RUN_OPTIONS = (
     "--hours",
     "--iterations",
     "--runs-dir",
+    "--engine",
+    "--workers",
+    "--address",
 )
 
 
@@ -153,6 +158,17 @@ def _parser() -> _Parser:
     bound.add_argument("--minutes", type=_positive, help="stop after so long")
     bound.add_argument("--hours", type=_positive, help="stop after so long")
     run.add_argument("--iterations", type=_count, help="stop when the run has reached this many in all")
+    run.add_argument(
+        "--engine",
+        choices=("threads", "ray", "jax"),
+        default="threads",
+        help="what plays the episodes: the native kernel on this machine's cores (default), on the workers "
+        "of a Ray cluster, with the same numbers, or the world written in JAX, on a GPU where there is one",
+    )
+    run.add_argument(
+        "--workers", type=_count, help="of --engine ray, one core each (default: this machine's cores)"
+    )
+    run.add_argument("--address", help="of a Ray cluster, for --engine ray (default: one for this run alone)")
     run.set_defaults(act=_run, flags=[], parser=run)
 
     listing = commands.add_parser("list", help="the runs there are", description="The runs in RUNS_DIR.")
@@ -372,9 +388,9 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             progress.say("stopping after this iteration; Ctrl-C again stops at once and loses it")
 
         try:
-            with stop_on_signals(stopping) as stop, progress:
+            with _system(options, entry, config) as system, stop_on_signals(stopping) as stop, progress:
                 drive(
-                    entry.build(config),
+                    system,
                     store,
                     run,
                     iterations=options.iterations,
@@ -390,6 +406,43 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             raise
         print(_closing(store, options))
     return 0
+
+
+@contextmanager
+def _system(options: argparse.Namespace, entry: Entry, config: Any) -> Iterator[System[Any]]:
+    """The system, with the engine that was asked for."""
+    from aiga.cli.settings import UserError
+
+    for name in ("workers", "address"):
+        if getattr(options, name) is not None and options.engine != "ray":
+            raise UserError(f"{name}: goes with --engine ray alone")
+    if options.engine == "threads":
+        yield entry.build(config)
+        return
+    if entry.evaluator is None:
+        raise UserError(f"engine: threads, as {options.system} brings its own evaluation")
+    if options.engine == "jax":
+        yield entry.build(config, entry.evaluator(config, "jax", 0))
+        return
+    from functools import partial
+
+    from aiga.play.cluster import cluster
+
+    try:
+        with cluster(
+            partial(entry.evaluator, config, "native", 1), options.workers or _cores(), options.address
+        ) as evaluate:
+            yield entry.build(config, evaluate)
+    except ImportError:
+        raise UserError("engine: ray is not installed: pip install 'aiga[ray]'") from None
+    except ConnectionError as error:
+        raise UserError(f"address: {options.address}: {error}") from None
+
+
+def _cores() -> int:
+    from aiga.worlds.walker.kernel import threads_here
+
+    return threads_here()
 
 
 def _settings(options: argparse.Namespace, entry: Entry) -> tuple[str, Any, int]:

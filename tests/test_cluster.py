@@ -1,0 +1,113 @@
+"""A real Ray, on this machine: the same bytes as threads, whoever is killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from aiga.brains import MLP
+from aiga.play import flatten
+from aiga.runs.store import WALL_CLOCK, Store, metadata
+from aiga.testing import same
+from aiga.worlds.walker import kernel
+from aiga.worlds.walker.course import Course, Genes
+from aiga.worlds.walker.space import grow
+
+# Not imported here: Ray reads its settings when it is.
+if importlib.util.find_spec("ray") is None:
+    pytest.skip("Ray is not installed: pip install 'aiga[ray]'", allow_module_level=True)
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:ray", "ignore::ResourceWarning")
+
+
+def processes(*names: str) -> set[int]:
+    """Of Ray's own, those whose command holds one of `names`."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if any(name in command for name in names):
+                found.add(int(entry.name))
+    return found
+
+
+def test_the_same_bytes_as_threads_though_a_worker_is_killed() -> None:
+    from aiga.play.cluster import cluster
+
+    rng, brain = np.random.default_rng(0), flatten(MLP().init(jax.random.key(0)))
+    weights = np.asarray(brain) + 0.1 * rng.normal(size=(2000, len(brain))).astype(np.float32)
+    courses = [Course.flat(), grow(Genes(roughness=2.0, seed=3)), grow(Genes((0.2, 0.4), seed=4))]
+    which, seeds = rng.integers(0, 3, 2000), rng.integers(0, 2**31, 2000)
+    before, killed = processes("ray::"), []
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.is_set() and len(killed) < 2:
+            if playing := processes("ray::_play") - before - set(killed):
+                victim = playing.pop()
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+            time.sleep(0.05)
+
+    with cluster(partial(kernel.evaluator, threads=1), workers=2) as evaluate:
+        killer = threading.Thread(target=kill)
+        killer.start()
+        played = [evaluate(weights, courses, which, seeds) for _ in range(2)]
+        over.set()
+        killer.join()
+        assert same(evaluate(weights[:0], courses, which[:0], seeds[:0]).lengths, np.zeros(0, np.int32))
+    assert killed, "no worker was there to be killed"
+    expected = kernel.evaluator()(weights, courses, which, seeds)
+    for outcome in played:
+        assert same(tuple(outcome), tuple(expected))
+
+
+def test_a_driver_that_is_killed_leaves_nobody_behind_and_its_run_goes_on(tmp_path: Path) -> None:
+    def aiga(name: str, *more: str) -> list[str]:
+        code = "from aiga.cli import main; raise SystemExit(main())"
+        where = ["--name", name, "--runs-dir", str(tmp_path), "--iterations", "4"]
+        return [sys.executable, "-c", code, "run", "poet", "--es.population", "16", *where, *more]
+
+    before = processes("raylet", "gcs_server", "ray::")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    driver = subprocess.Popen(aiga("ray", "--engine", "ray", "--workers", "2"), **quiet)
+    database = tmp_path / "ray" / "run.db"
+    while driver.poll() is None and not (database.exists() and _iteration(tmp_path / "ray") > 0):
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 60
+    while (left := processes("raylet", "gcs_server", "ray::") - before) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not left
+    subprocess.run(aiga("ray"), check=True, **quiet)
+    subprocess.run(aiga("threads"), check=True, **quiet)
+    tables = sorted(set(metadata.tables) - WALL_CLOCK)
+    with Store.open(tmp_path / "ray") as one, Store.open(tmp_path / "threads") as other:
+        for table in tables:
+            assert same(one.rows(table), other.rows(table)), table
+
+
+def _iteration(folder: Path) -> int:
+    with Store.open(folder) as store:
+        return store.summary().iteration if store.run() else 0
+
+
+def test_what_is_wrong_is_said_before_anything_starts() -> None:
+    from aiga.play.cluster import cluster
+
+    with pytest.raises(ValueError, match=r"^workers: at least 1, not 0"), cluster(kernel.evaluator, 0):
+        pass
