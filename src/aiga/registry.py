@@ -128,5 +128,14 @@ def _bench_walker() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_poet() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.poet import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text.
-BENCHMARKS: dict[str, Callable[[], tuple[dict[str, Any], str]]] = {"walker": _bench_walker}
+BENCHMARKS: dict[str, Callable[[], tuple[dict[str, Any], str]]] = {
+    "walker": _bench_walker,
+    "poet": _bench_poet,
+}

@@ -41,10 +41,14 @@ def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threa
         activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
         return kernel.evaluator(brain.sizes, activations, config.max_steps, threads)
 
+    import jax
+
     from aiga.play import evaluator as played_in_jax
     from aiga.worlds.walker.world import WalkerWorld
 
-    play = played_in_jax(WalkerWorld(config.max_steps), brain, config.max_steps, batch=config.batch)
+    # A batch is always full, if need be of copies; on a CPU width gains nothing, so a small one wastes less.
+    batch = min(config.batch, 256) if jax.default_backend() == "cpu" else config.batch
+    play = played_in_jax(WalkerWorld(config.max_steps), brain, config.max_steps, batch)
 
     def evaluate(weights: Any, courses: Sequence[Course], which: Any, seeds: Any) -> Outcome:
         # Only the ground goes to the device.
