@@ -52,13 +52,15 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     [
         (
             ["rum"],
-            "COMMAND: one of run, list, show, replay, export, experiment, bench, not 'rum'; did you mean run?",
+            "COMMAND: one of run, list, show, replay, export, experiment, bench, not 'rum'; "
+            "did you mean run?",
         ),
         (["run"], "SYSTEM: is missing; there is poet, toy"),
         (["run", "toi"], "system: one of poet, toy, not 'toi'; did you mean toy?"),
         (
             ["run", "poet", "--preset", "labtop"],
-            "preset: one of enhanced-laptop, enhanced-paper, laptop, paper, not 'labtop'; did you mean laptop?",
+            "preset: one of enhanced-laptop, enhanced-paper, laptop, paper, not 'labtop'; "
+            "did you mean laptop?",
         ),
         (["run", "toy", "--preset", "laptop"], "preset: toy has none"),
         (

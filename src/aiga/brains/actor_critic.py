@@ -1,0 +1,120 @@
+"""An actor and a critic, each a multilayer perceptron, on what they see or on what an LSTM made of it.
+
+Hochreiter, Schmidhuber 1997, "Long Short-Term Memory", Neural Computation 9(8), with the forget gate of Gers
+et al. 2000. First weights as in Andrychowicz et al. 2021, "What Matters for On-Policy Deep Actor-Critic
+Methods?", arXiv 2006.05990: orthogonal, the policy's last layer small, so that at first all actions are
+about as likely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from aiga.brains.mlp import MLP
+from aiga.brains.mlp import Weights as Layers
+from aiga.brains.policies import Categorical, Gaussian, Judgement
+
+
+class Weights(NamedTuple):
+    """The weights of an `ActorCritic`."""
+
+    actor: Layers
+    critic: Layers
+    log_deviation: Any  # f32[A] of a continuous policy, the same everywhere; else f32[0]
+    memory: Any  # (W f32[O + H, 4 H], b f32[4 H]) of the LSTM's input, forget, cell and output; else ()
+
+
+@dataclass(frozen=True)
+class ActorCritic:
+    """A brain whose output is a `Judgement`: observations f32[O] to a policy over `actions`, and a value.
+
+    `actions` are as many choices or, if `continuous`, as many numbers. With `recurrent` = H > 0 an LSTM of H
+    units stands before both networks. Raises ValueError, naming the field, for counts that are not positive.
+    """
+
+    observations: int
+    actions: int
+    continuous: bool = False
+    hidden: tuple[int, ...] = (64, 64)
+    recurrent: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for name, least in (("observations", 1), ("actions", 1), ("recurrent", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: at least {least}, not {getattr(self, name)}")
+        if any(size < 1 for size in self.hidden):
+            raise ValueError(f"hidden: numbers of at least 1, not {self.hidden}")
+
+    @property
+    def actor(self) -> MLP:
+        """The network that chooses."""
+        return MLP((self.recurrent or self.observations, *self.hidden, self.actions), output="identity")
+
+    @property
+    def critic(self) -> MLP:
+        """The network that judges."""
+        return MLP((self.recurrent or self.observations, *self.hidden, 1), output="identity")
+
+    def init(self, key: jax.Array) -> Weights:
+        """Orthogonal matrices, biases of zero, deviations of one; the LSTM's from U(-1, 1) / sqrt(H)."""
+        acting, judging, remembering = jax.random.split(key, 3)
+        units, memory = self.recurrent, ()
+        if units:
+            shapes = (self.observations + units, 4 * units), (4 * units,)
+            keys, bound = jax.random.split(remembering), units**-0.5
+            memory = tuple(
+                jax.random.uniform(k, shape, jnp.float32, -bound, bound)
+                for k, shape in zip(keys, shapes, strict=True)
+            )
+        return Weights(
+            orthogonal(acting, self.actor.sizes, 0.01),
+            orthogonal(judging, self.critic.sizes, 1.0),
+            jnp.zeros(self.actions if self.continuous else 0, jnp.float32),
+            memory,
+        )
+
+    def begin(self) -> tuple[jax.Array, ...]:
+        """The LSTM's output and cell, both f32[H] zeros; nothing without one."""
+        return (jnp.zeros(self.recurrent, jnp.float32),) * 2 if self.recurrent else ()
+
+    def act(
+        self, weights: Weights, memory: tuple[jax.Array, ...], observation: Any
+    ) -> tuple[Judgement, tuple[jax.Array, ...]]:
+        """`observation` f32[..., O] to a policy and a value f32[...]."""
+        seen = observation
+        if self.recurrent:
+            memory = remember(weights.memory, memory, seen)
+            seen = memory[0]
+        answer, _ = self.actor.act(weights.actor, (), seen)
+        value, _ = self.critic.act(weights.critic, (), seen)
+        spread = jnp.broadcast_to(
+            weights.log_deviation, (*answer.shape[:-1], weights.log_deviation.shape[-1])
+        )
+        policy = Gaussian(answer, spread) if self.continuous else Categorical(answer)
+        return Judgement(policy, value[..., 0]), memory
+
+
+def orthogonal(key: jax.Array, sizes: tuple[int, ...], last: float) -> Layers:
+    """Layers for an `MLP` of `sizes`: orthogonal matrices times sqrt(2), the last one times `last`."""
+    layers, depth = [], len(sizes) - 1
+    for place, (shape, k) in enumerate(zip(pairwise(sizes), jax.random.split(key, depth), strict=True)):
+        gain = last if place == depth - 1 else 2**0.5
+        matrix = jax.nn.initializers.orthogonal(gain)(k, shape, jnp.float32)
+        layers.append((matrix, jnp.zeros(shape[1], jnp.float32)))
+    return tuple(layers)
+
+
+def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> tuple[jax.Array, jax.Array]:
+    """One step of an LSTM: output and cell f32[..., H] from those before and `signal` f32[..., I]."""
+    output, cell = memory
+    matrix, bias = weights
+    gates = jnp.concatenate([signal, output], -1) @ matrix + bias
+    let_in, keep, new, let_out = jnp.split(gates, 4, -1)
+    cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(let_in) * jnp.tanh(new)
+    return jax.nn.sigmoid(let_out) * jnp.tanh(cell), cell

@@ -1,0 +1,98 @@
+"""Brains around a brain: one that sees in standard units, and one that does what it finds most likely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from aiga.interfaces import Brain
+
+
+class Moments(NamedTuple):
+    """Mean and variance of everything seen so far. Chan, Golub, LeVeque 1979: exact in any grouping."""
+
+    count: Any  # f32[]
+    mean: Any  # f32[...]
+    variance: Any  # f32[...], of the population
+
+    @staticmethod
+    def none(shape: tuple[int, ...]) -> Moments:
+        """Nothing seen yet of things of `shape`."""
+        return Moments(jnp.float32(0), jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32))
+
+    def merge(self, seen: Any, mask: Any) -> Moments:
+        """With `seen` f32[..., *] where `mask` bool[...] says that it counts; as before if none does."""
+        weight = mask.reshape(mask.shape + (1,) * (seen.ndim - mask.ndim)).astype(jnp.float32)
+        axes = tuple(range(mask.ndim))
+        count = mask.sum(dtype=jnp.float32)
+        some = jnp.maximum(count, 1)
+        mean = (seen * weight).sum(axes) / some
+        variance = ((seen - mean) ** 2 * weight).sum(axes) / some
+        total = jnp.maximum(self.count + count, 1)
+        share, apart = count / total, mean - self.mean
+        spread = (self.count * self.variance + count * variance) / total
+        merged = Moments(
+            self.count + count,
+            self.mean + apart * share,
+            spread + apart**2 * share * self.count / total,
+        )
+        return jax.tree.map(lambda new, old: jnp.where(count > 0, new, old), merged, self)
+
+    def standard(self, value: Any, limit: float = 10.0) -> jax.Array:
+        """`value` f32[..., *] in deviations from the mean, at most `limit` of them; as it is if nothing was
+        seen before."""
+        units = jnp.clip((value - self.mean) * jax.lax.rsqrt(self.variance + 1e-8), -limit, limit)
+        return jnp.where(self.count > 0, units, value)
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """`brain`, which sees what its weights' `Moments` make of the observation.
+
+    Weights are (Moments, the brain's own).
+    """
+
+    brain: Brain
+    observations: tuple[int, ...]  # the shape of one
+
+    def init(self, key: jax.Array) -> tuple[Moments, Any]:
+        """The brain's own, and moments that change nothing."""
+        return Moments.none(self.observations), self.brain.init(key)
+
+    def begin(self) -> Any:
+        return self.brain.begin()
+
+    def act(self, weights: tuple[Moments, Any], memory: Any, observation: Any) -> tuple[Any, Any]:
+        """As `brain`."""
+        moments, own = weights
+        return self.brain.act(own, memory, moments.standard(observation))
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """`brain`, whose output is a `Judgement`, as one whose output is the policy's mode: for evaluation."""
+
+    brain: Brain
+
+    def init(self, key: jax.Array) -> Any:
+        return self.brain.init(key)
+
+    def begin(self) -> Any:
+        return self.brain.begin()
+
+    def act(self, weights: Any, memory: Any, observation: Any) -> tuple[Any, Any]:
+        """The likeliest action."""
+        judgement, memory = self.brain.act(weights, memory, observation)
+        return judgement.policy.mode(), memory
+
+
+def fold(moments: Moments, layers: Any) -> Any:
+    """The layers of an `MLP` that makes of an observation what `layers` makes of it in standard units (their
+    limit aside): so the native kernel can play it."""
+    (matrix, bias), *rest = layers
+    scale = jnp.where(moments.count > 0, jax.lax.rsqrt(moments.variance + 1e-8), 1.0)
+    matrix = matrix * scale[:, None]
+    return ((matrix, bias - moments.mean @ matrix), *rest)

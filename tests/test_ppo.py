@@ -1,0 +1,398 @@
+"""PPO against its formulas, hand-worked cases and worlds whose values are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aiga.brains import MLP, ActorCritic, Greedy
+from aiga.brains.policies import Categorical, Gaussian, Judgement
+from aiga.brains.wrappers import Moments, Standardised, fold
+from aiga.interfaces import View
+from aiga.learners import ppo
+from aiga.learners.ppo import PPO, Config, Knobs
+from aiga.play.collecting import collect, enter
+from aiga.play.evaluation import evaluator, flatten
+from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
+from aiga.worlds.walker.course import Course, Genes
+from aiga.worlds.walker.native import NativeWalker
+from aiga.worlds.walker.world import WalkerWorld
+
+
+def test_advantages_are_the_double_sum() -> None:
+    """A[t] = sum over l of (discount trace)^l delta[t + l], up to the end of the episode."""
+    rng = np.random.default_rng(0)
+    reward, value, following = rng.normal(size=(3, 12, 3)).astype(np.float32)
+    ended = rng.random((12, 3)) < 0.3
+    delta = reward + 0.9 * following - value
+    wanted = np.zeros((12, 3))
+    for row in range(3):
+        for t in range(12):
+            for later in range(t, 12):
+                wanted[t, row] += (0.9 * 0.8) ** (later - t) * delta[later, row]
+                if ended[later, row]:
+                    break
+    got = ppo.advantages(reward, value, following, ended, 0.9, 0.8)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+class Ratios(NamedTuple):
+    """A policy that says what the weights say: log_prob and value of each step."""
+
+    change: Any
+
+    def log_prob(self, action: Any) -> Any:
+        return self.change
+
+    def entropy(self) -> Any:
+        return jnp.full_like(self.change, 0.25)
+
+
+class Told:
+    """A brain whose weights f32[2, 4] are the log ratios and the values of four steps."""
+
+    def init(self, key: Any) -> Any:
+        return jnp.zeros((2, 4), jnp.float32)
+
+    def begin(self) -> tuple[()]:
+        return ()
+
+    def act(self, weights: Any, memory: Any, observation: Any) -> tuple[Judgement, tuple[()]]:
+        which = observation[0].astype(jnp.int32)
+        return Judgement(Ratios(weights[0, which]), weights[1, which]), memory
+
+
+def _told(mask: list[bool]) -> ppo.Batch:
+    steps = jnp.arange(4, dtype=jnp.float32)[:, None]
+    nothing = jnp.zeros((4, 1), jnp.float32)
+    advantage = jnp.array([[1.0], [1.0], [-1.0], [-1.0]], jnp.float32)
+    counted = jnp.array(mask)[:, None]
+    return ppo.Batch(steps[..., None], counted, counted, nothing, nothing, nothing, advantage, ())
+
+
+def test_the_clipped_loss_by_hand() -> None:
+    """Ratios 1.5, 0.5 of good steps (clipped to 1.2; kept) and of bad ones (kept; clipped to 0.8)."""
+    ratios, values = jnp.array([1.5, 0.5, 1.5, 0.5], jnp.float32), jnp.array([1.0, 0, 0, -0.5], jnp.float32)
+    weights = jnp.stack([jnp.log(ratios), values])
+    knobs = Knobs(clip=0.2, value=0.5, entropy=0.1)
+    find = partial(ppo.loss, Told(), knobs)
+    value, figures = find(False, weights, _told([True] * 4))
+    gain = (1.2 + 0.5 - 1.5 - 0.8) / 4
+    missed = (0 + 1 + 1 + 0.25) / 4
+    assert float(figures["gain"]) == pytest.approx(gain, rel=1e-6)
+    assert float(value) == pytest.approx(0.5 * missed - gain - 0.1 * 0.25, rel=1e-6)
+    # Clipped values, 0.2 and -0.2, miss the targets of 1 and -1 by 0.8 and that is worse.
+    _, figures = find(True, weights, _told([True] * 4))
+    assert float(figures["value_loss"]) == pytest.approx((0.8**2 + 1 + 1 + 0.8**2) / 4, rel=1e-6)
+
+    slopes = jax.grad(lambda w: find(False, w, _told([True] * 4))[0])(weights)
+    np.testing.assert_allclose(slopes[0], [0, -0.5 / 4, 1.5 / 4, 0], atol=1e-6)
+
+
+def test_policies_are_the_textbook_ones() -> None:
+    policy = Gaussian(jnp.array([0.5, -1.0], jnp.float32), jnp.log(jnp.array([2.0, 0.5], jnp.float32)))
+    action = jnp.array([1.0, -1.5], jnp.float32)
+    wanted = jax.scipy.stats.norm.logpdf(action, policy.mean, jnp.array([2.0, 0.5], jnp.float32)).sum()
+    np.testing.assert_allclose(policy.log_prob(action), wanted, rtol=1e-6)
+    many = Gaussian(*(jnp.broadcast_to(leaf, (20_000, 2)) for leaf in policy))
+    drawn = many.sample(jax.random.key(0))
+    np.testing.assert_allclose(policy.entropy(), -many.log_prob(drawn).mean(), rtol=0.02)
+    choice = Categorical(jnp.log(jnp.array([0.2, 0.8], jnp.float32)) + 3)
+    np.testing.assert_allclose(jnp.exp(choice.log_prob(jnp.array(1))), 0.8, rtol=1e-6)
+    np.testing.assert_allclose(choice.entropy(), -(0.2 * np.log(0.2) + 0.8 * np.log(0.8)), rtol=1e-6)
+
+
+def test_moments_are_those_of_all_that_counted() -> None:
+    rng = np.random.default_rng(0)
+    values, mask = rng.normal(5, 3, (30, 4, 2)).astype(np.float32), rng.random((30, 4)) < 0.6
+    moments = Moments.none((2,))
+    for part in (slice(0, 7), slice(7, 30)):
+        moments = moments.merge(jnp.asarray(values[part]), jnp.asarray(mask[part]))
+    moments = moments.merge(jnp.asarray(values), jnp.zeros_like(mask))
+    np.testing.assert_allclose(moments.mean, values[mask].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(moments.variance, values[mask].var(0), rtol=1e-5)
+
+    brain = MLP((2, 3, 1))
+    layers = brain.init(jax.random.key(0))
+    seen = jnp.asarray(values[0, 0])
+    standard = Standardised(brain, (2,)).act((moments, layers), (), seen)[0]
+    np.testing.assert_allclose(brain.act(fold(moments, layers), (), seen)[0], standard, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("world", "name", "steps"),
+    [(CartPole(), "CartPole-v1", 60), (Acrobot(), "Acrobot-v1", 80), (Pendulum(), "Pendulum-v1", 60)],
+)
+def test_worlds_are_gymnasiums(world: Any, name: str, steps: int) -> None:
+    """The same view from the same state, a step at a time, so that chaos has no time to grow."""
+    theirs: Any = gymnasium.make(name).unwrapped
+    theirs.reset(seed=1)
+    step, rng, ends = jax.jit(world.step), np.random.default_rng(0), 0
+    state, _ = world.reset(jax.random.key(0), None)
+    for _ in range(steps):
+        discrete = isinstance(theirs.action_space, gymnasium.spaces.Discrete)
+        action = rng.integers(theirs.action_space.n) if discrete else rng.normal(0, 2, 1).astype(np.float32)
+        state = state._replace(body=jnp.asarray(theirs.state, jnp.float32))
+        state, view = step(None, state, jnp.asarray(action, jnp.int32 if discrete else jnp.float32), None)
+        observation, reward, terminated, _, _ = theirs.step(action)
+        np.testing.assert_allclose(view.observation, observation, rtol=1e-4, atol=1e-5)
+        assert float(view.reward) == pytest.approx(float(reward), rel=1e-4)
+        assert bool(view.terminated) == terminated
+        if terminated:
+            theirs.reset()
+            ends += 1
+    assert ends > 0 or name != "CartPole-v1"
+    limit = gymnasium.spec(name).max_episode_steps
+    assert limit is not None
+    _, view = step(
+        None,
+        state._replace(body=state.body * 0, time=jnp.int32(limit - 1)),
+        jnp.zeros(1 if name == "Pendulum-v1" else (), jnp.float32 if name == "Pendulum-v1" else jnp.int32),
+        None,
+    )
+    assert view.truncated and not view.terminated
+
+
+@dataclass(frozen=True)
+class Same:
+    """One state, reward 1 a step, over after `last` steps by its rules or by the clock."""
+
+    last: int
+    by_clock: bool
+
+    def reset(self, key: Any, course: Any) -> tuple[Any, View]:
+        return jnp.int32(0), View(jnp.ones(1), jnp.float32(0), jnp.asarray(False), jnp.asarray(False))
+
+    def step(self, key: Any, state: Any, action: Any, course: Any) -> tuple[Any, View]:
+        over = state + 1 >= self.last
+        return state + 1, View(jnp.ones(1), jnp.float32(1), over & (not self.by_clock), over & self.by_clock)
+
+
+def _enter(world: Any, learner: PPO, courses: Any) -> Any:
+    return jax.jit(lambda key: enter(world, learner.player, key, courses))(jax.random.key(2))
+
+
+def _trained(
+    world: Any, brain: ActorCritic, config: Config, knobs: Knobs, rows: int, steps: int, updates: int
+) -> tuple[PPO, Any, Any, Any]:
+    """State, stage and metrics [updates] after so much training from a fixed seed."""
+    learner, courses = PPO(brain, (brain.observations,), config), jnp.zeros(rows)
+
+    @jax.jit
+    def train(key: Any) -> Any:
+        begin, play, learn = jax.random.split(key, 3)
+        start = learner.init(key, brain.init(begin)), enter(world, learner.player, play, courses)
+
+        def once(now: tuple, key: Any) -> tuple:
+            state, stage = now
+            state, stage, metrics = learner.update(world, knobs, key, state, stage, courses, steps)
+            return (state, stage), metrics
+
+        return jax.lax.scan(once, start, jax.random.split(learn, updates))
+
+    (state, stage), metrics = train(jax.random.key(0))
+    return learner, state, stage, metrics
+
+
+@pytest.mark.parametrize(("by_clock", "worth"), [(True, 10.0), (False, 1.0)])
+def test_an_episode_cut_short_is_worth_what_would_have_come(by_clock: bool, worth: float) -> None:
+    """Reward 1 a step at a discount of 0.9. Cut by the clock it is worth 10 in every state; terminated after
+    one step, 1."""
+    world = Same(7 if by_clock else 1, by_clock)
+    brain = ActorCritic(1, 2, hidden=(8,))
+    learner, state, _, _ = _trained(
+        world, brain, Config(standardise=False), Knobs(rate=1e-2, discount=0.9), 8, 16, 60
+    )
+    judged, _ = learner.player.act(learner.playing(state), (), jnp.ones(1))
+    assert float(judged.value) == pytest.approx(worth, rel=0.03)
+
+
+def test_collecting_follows_the_episodes() -> None:
+    """Every environment begins anew by itself, with its memory; returns and what followed are as by hand."""
+    brain = ActorCritic(1, 2, hidden=(4,), recurrent=3)
+    learner = PPO(brain, (1,))
+    world = Same(3, True)
+    weights = learner.playing(learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1))))
+    stage = _enter(world, learner, jnp.zeros(2))
+    stage, seen = jax.jit(
+        lambda stage: collect(world, learner.player, weights, jax.random.key(3), stage, jnp.zeros(2), 7, 0.5)
+    )(stage)
+    np.testing.assert_array_equal(seen.begun[:, 0], [1, 0, 0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(seen.truncated[:, 0], [0, 0, 1, 0, 0, 1, 0])
+    np.testing.assert_array_equal(seen.total[:, 0], [1, 2, 3, 1, 2, 3, 1])
+    np.testing.assert_allclose(seen.discounted[:, 0], [1, 1.5, 1.75, 1, 1.5, 1.75, 1])
+    # The same observation all along: values differ by what is remembered alone.
+    value = np.asarray(seen.value[:, 0])
+    np.testing.assert_allclose(value[3:6], value[:3], rtol=1e-6)
+    assert len(set(value[:3].tolist())) == 3
+    np.testing.assert_allclose(seen.following[:2, 0], value[1:3], rtol=1e-6)
+    memory = brain.begin()
+    for _ in range(4):
+        judged, memory = brain.act(weights[1], memory, jnp.ones(1))
+    np.testing.assert_allclose(seen.following[2, 0], judged.value, rtol=1e-5)
+
+
+def test_what_was_played_is_what_is_replayed() -> None:
+    """Before the first step of learning all ratios are 1: memory, resets and units are those of the play."""
+    brain = ActorCritic(2, 2, hidden=(8,), recurrent=4)
+    config = Config(epochs=1, minibatches=1)
+    learner, state, stage, _ = _trained(CartPole(False), brain, config, Knobs(), 4, 30, 3)
+    _, seen = collect(
+        CartPole(False), learner.player, learner.playing(state), jax.random.key(5), stage, jnp.zeros(4), 30
+    )
+    assert seen.begun[1:].any() and np.abs(stage.memory[0]).max() > 0
+    _, metrics = learner.learn(None, jax.random.key(6), state, seen)
+    assert abs(float(metrics["kl"])) < 1e-6 and float(metrics["clipped"]) == 0
+
+
+@dataclass(frozen=True)
+class Two:
+    """CartPole for two agents side by side; the second takes part only where the course says so."""
+
+    pole: CartPole
+
+    def reset(self, key: Any, course: Any) -> tuple[Any, View]:
+        states, view = jax.vmap(self.pole.reset, (0, None))(jnp.stack([key, key]), None)
+        return (states, jnp.stack([jnp.asarray(True), course > 0])), view
+
+    def step(self, key: Any, state: Any, action: Any, course: Any) -> tuple[Any, View]:
+        states, present = state
+        states, view = jax.vmap(self.pole.step, (None, 0, 0, None))(key, states, action, None)
+        return (states, present & ~(view.terminated | view.truncated)), view
+
+    def present(self, state: Any) -> Any:
+        return state[1]
+
+
+def test_masked_agents_change_nothing() -> None:
+    """The gradient, the moments and the figures are the same whatever absent agents saw, did and got."""
+    brain, courses = ActorCritic(4, 2, hidden=(8,)), jnp.array([0.0, 1.0, 1.0])
+    learner = PPO(brain, (4,), Config(minibatches=1, epochs=2, scale_rewards=True))
+    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    stage = _enter(Two(CartPole()), learner, courses)
+    assert stage.mask.tolist() == [True, False, True, True, True, True]
+    play = jax.jit(
+        lambda: collect(
+            Two(CartPole()), learner.player, learner.playing(state), jax.random.key(3), stage, courses, 80
+        )
+    )
+    _, seen = play()
+    absent = ~np.asarray(seen.mask)
+    assert absent[:, 1].all() and absent[:, 3].any() and not absent[:, 3].all()
+    ends = np.asarray(seen.terminated)
+    assert not ends[absent].any() and ends[:, 1:].any()
+
+    def other(leaf: Any) -> Any:
+        hidden = absent.reshape(absent.shape + (1,) * (leaf.ndim - 2))
+        return jnp.where(hidden, jnp.asarray(7).astype(leaf.dtype) % 2, leaf)
+
+    changed = seen._replace(
+        **{
+            name: other(getattr(seen, name))
+            for name in ("observation", "action", "log_prob", "value", "following", "total", "discounted")
+        },
+        reward=jnp.where(absent, 99, seen.reward),
+    )
+    learn = jax.jit(learner.learn)
+    one, figures = learn(None, jax.random.key(4), state, seen)
+    two, others = learn(None, jax.random.key(4), state, changed)
+    jax.tree.map(np.testing.assert_array_equal, (one, figures), (two, others))
+    assert not np.array_equal(flatten(one.weights), flatten(state.weights))
+
+
+def test_memory_is_learnt_and_cannot_be_done_without() -> None:
+    """No policy without memory expects more than 0 of `Recall`; with an LSTM PPO comes to 1."""
+    world, knobs = Recall(4), Knobs(rate=3e-3, entropy=0.01)
+    for recurrent, least, most in ((16, 0.95, 1.0), (0, -0.5, 0.5)):
+        brain = ActorCritic(3, 2, hidden=(16,), recurrent=recurrent)
+        learner, state, _, _ = _trained(world, brain, Config(epochs=4, standardise=False), knobs, 32, 25, 80)
+        greedy = Greedy(learner.player)
+        evaluate = evaluator(world, greedy, 10, batch=128)
+        played = evaluate(
+            np.tile(flatten(learner.playing(state)), (128, 1)), [0.0], np.zeros(128, int), np.arange(128)
+        )
+        assert least <= played.returns.mean() <= most
+
+
+@pytest.mark.parametrize(
+    ("world", "brain", "knobs", "least"),
+    [
+        (CartPole(), ActorCritic(4, 2), Knobs(rate=1e-3), 300.0),
+        (Pendulum(), ActorCritic(3, 1, continuous=True), Knobs(rate=1e-3, discount=0.9), -600.0),
+    ],
+)
+def test_it_learns(world: Any, brain: ActorCritic, knobs: Knobs, least: float) -> None:
+    """CartPole from 20, Pendulum from -1,200."""
+    config = Config(minibatches=16, standardise=False)
+    _, _, _, metrics = _trained(world, brain, config, knobs, 8, 400, 20)
+    assert float(metrics["return"][0]) < least - 200 < least < float(metrics["return"][-1])
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("world", [NativeWalker(), WalkerWorld()])
+def test_a_walker_learns_to_walk(world: Any) -> None:
+    """From nothing to a return of 300 on flat ground, acting greedily on the JAX walker, all to the end."""
+    brain, rows, updates = ActorCritic(24, 4, continuous=True), 256, 300
+    learner = PPO(brain, (24,), Config(minibatches=16, scale_rewards=True))
+    flat = Course.flat()
+    courses = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.asarray(leaf), (rows, *np.shape(leaf))), flat)
+    update = jax.jit(
+        lambda knobs, key, state, stage: learner.update(world, knobs, key, state, stage, courses, 128)
+    )
+    evaluate = evaluator(WalkerWorld(), Greedy(learner.player), 2000, batch=20)
+    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    stage, mean, finished = _enter(world, learner, courses), 0.0, False
+    for now in range(updates):
+        knobs = Knobs(rate=jnp.float32(3e-4 * (1 - now / updates)))
+        state, stage, metrics = update(knobs, jax.random.key(now), state, stage)
+        if float(metrics["return"]) > 200 and now % 10 == 9:
+            flat_weights = np.tile(flatten(learner.playing(state)), (20, 1))
+            played = evaluate(flat_weights, [flat], np.zeros(20, int), np.arange(20))
+            mean, finished = float(played.returns.mean()), bool(played.finished.all())
+            print(f"{(now + 1) * rows * 128:,} steps: {mean:.1f}")
+            if mean >= 300 and finished:
+                break
+    assert mean >= 300 and finished
+
+
+def test_the_native_walker_is_the_walker() -> None:
+    """The same views as the JAX walker's, step by step, for walkers on different courses."""
+    rough = Course.from_heights(10 / 3 + 0.1 * np.sin(np.arange(200)))
+    courses = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *(replace(c, genes=Genes()) for c in (Course.flat(), rough))
+    )
+    views = []
+    for world in (WalkerWorld(max_steps=4), NativeWalker(max_steps=4)):
+
+        @jax.jit
+        def play(world: Any = world) -> Any:
+            keys = jax.random.split(jax.random.key(0), 2)
+            states, first = jax.vmap(world.reset)(keys, courses)
+
+            def step(states: Any, action: Any) -> Any:
+                return jax.vmap(world.step, (None, 0, 0, 0))(None, states, action, courses)
+
+            actions = jax.random.uniform(jax.random.key(1), (4, 2, 4), jnp.float32, -1, 1)
+            return first, jax.lax.scan(step, states, actions)[1]
+
+        views.append(play())
+    assert views[0][1].truncated[-1].all() and not views[0][1].truncated[:-1].any()
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3), *views)
+
+
+def test_bad_numbers_are_named() -> None:
+    with pytest.raises(ValueError, match=r"^epochs: at least 1, not 0$"):
+        Config(epochs=0)
+    with pytest.raises(ValueError, match=r"^discount: at least 0, at most 1, not 1.5$"):
+        Knobs(discount=1.5)
+    with pytest.raises(ValueError, match=r"^recurrent: at least 0, not -1$"):
+        ActorCritic(1, 1, recurrent=-1)
+    with pytest.raises(ValueError, match=r"^minibatches: a divisor of 24 sequences, not 5"):
+        _trained(CartPole(), ActorCritic(4, 2), Config(minibatches=5), Knobs(), 4, 6, 1)
