@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aiga.benchmarks.walker import trained
 from aiga.brains import MLP, ActorCritic, Greedy
 from aiga.brains.policies import Categorical, Gaussian, Judgement
 from aiga.brains.wrappers import Moments, Standardised, fold
@@ -21,6 +22,7 @@ from aiga.learners.ppo import PPO, Config, Knobs
 from aiga.play.collecting import collect, enter
 from aiga.play.evaluation import evaluator, flatten
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
+from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
 from aiga.worlds.walker.native import NativeWalker
 from aiga.worlds.walker.world import WalkerWorld
@@ -124,6 +126,43 @@ def test_moments_are_those_of_all_that_counted() -> None:
     seen = jnp.asarray(values[0, 0])
     standard = Standardised(brain, (2,)).act((moments, layers), (), seen)[0]
     np.testing.assert_allclose(brain.act(fold(moments, layers), (), seen)[0], standard, rtol=1e-4)
+
+    # What never varied counts for nothing when it does, however its mean was rounded.
+    still = Moments.none((2,)).merge(jnp.full((10**5, 2), 0.1, jnp.float32), jnp.ones(10**5, bool))
+    assert (still.standard(jnp.array([0.1, 5.0], jnp.float32)) == 0).all()
+
+
+def test_the_kernel_plays_what_was_folded() -> None:
+    """The actor of an `ActorCritic` in the native kernel: the greedy actions of the learner, walk for walk.
+
+    Its weights are those of a walker that can walk, put into standard units.
+    """
+    course, episodes, which = Course.flat(), np.arange(32), np.zeros(32, int)
+    walking = MLP().unflatten(trained())
+    rng = np.random.default_rng(0)
+    seen = rng.normal(0.3, rng.uniform(0.3, 1, 24), (500, 24)).astype(np.float32)
+    moments = Moments.none((24,)).merge(jnp.asarray(seen), jnp.ones(500, bool))
+    (matrix, bias), *rest = walking
+    standard = (matrix / moments.scale[:, None], bias + moments.mean @ matrix), *rest
+
+    brain = ActorCritic(24, 4, hidden=(40, 40), continuous=True)
+    learner = PPO(brain, (24,))
+    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    state = replace(state, seen=moments, weights=state.weights._replace(actor=standard))
+    folded = fold(state.seen, state.weights.actor)
+
+    greedy = Greedy(learner.player)
+    wanted = greedy.act(learner.playing(state), (), seen)[0]
+    np.testing.assert_allclose(brain.actor.act(folded, (), seen)[0], wanted, rtol=1e-4, atol=1e-4)
+    played = kernel.rollout(
+        np.tile(flatten(folded), (32, 1)), [course], which, episodes,
+        sizes=brain.actor.sizes, activations=("tanh", "tanh", "identity"),
+    )  # fmt: skip
+    evaluate = evaluator(NativeWalker(), greedy, 2000, batch=32)
+    walked = evaluate(np.tile(flatten(learner.playing(state)), (32, 1)), [course], which, episodes)
+    assert played.finished.all() and walked.finished.all()
+    # The pushes in the first step are drawn in two ways; each mean has a standard error of 0.1.
+    assert played.returns.mean() == pytest.approx(walked.returns.mean(), abs=1)
 
 
 @pytest.mark.parametrize(

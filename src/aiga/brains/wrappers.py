@@ -41,10 +41,17 @@ class Moments(NamedTuple):
         )
         return jax.tree.map(lambda new, old: jnp.where(count > 0, new, old), merged, self)
 
+    @property
+    def scale(self) -> jax.Array:
+        """One over the deviation, f32[...]. 0 for what has not varied by 1e-4, so that its first change is no
+        surprise of a thousand deviations; 1 if nothing was seen."""
+        varies = jnp.where(self.variance > 1e-8, jax.lax.rsqrt(jnp.maximum(self.variance, 1e-8)), 0.0)
+        return jnp.where(self.count > 0, varies, 1.0)
+
     def standard(self, value: Any, limit: float = 10.0) -> jax.Array:
         """`value` f32[..., *] in deviations from the mean, at most `limit` of them; as it is if nothing was
         seen before."""
-        units = jnp.clip((value - self.mean) * jax.lax.rsqrt(self.variance + 1e-8), -limit, limit)
+        units = jnp.clip((value - self.mean) * self.scale, -limit, limit)
         return jnp.where(self.count > 0, units, value)
 
 
@@ -93,6 +100,5 @@ def fold(moments: Moments, layers: Any) -> Any:
     """The layers of an `MLP` that makes of an observation what `layers` makes of it in standard units (their
     limit aside): so the native kernel can play it."""
     (matrix, bias), *rest = layers
-    scale = jnp.where(moments.count > 0, jax.lax.rsqrt(moments.variance + 1e-8), 1.0)
-    matrix = matrix * scale[:, None]
+    matrix = matrix * moments.scale[:, None]
     return ((matrix, bias - moments.mean @ matrix), *rest)
