@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aiga import testing
+from aiga import testing, walker_ppo
 from aiga.brains import MLP
 from aiga.interfaces import Event, Outcome, View
+from aiga.learners import ppo
 from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
 from aiga.play import evaluator, flatten
 from aiga.worlds.walker import kernel
@@ -66,6 +67,20 @@ CONFORM = {
         kernel.evaluator(max_steps=200, threads=2),
         np.stack([flatten(MLP().init(key)) for key in jax.random.split(KEY, 40)]),
         [LEVEL, WalkerSpace().mutate(KEY, LEVEL)],
+    ),
+    "system: PPO alone": lambda: testing.check_system(
+        walker_ppo.Alone(
+            walker_ppo.Config(
+                environments=4,
+                steps=8,
+                evaluate_every=2,
+                episodes=2,
+                max_steps=60,
+                ppo=ppo.Config(epochs=1, minibatches=2),
+            )
+        ),
+        3,
+        require={"birth", "score", "metric"},
     ),
     "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),
 }

@@ -35,18 +35,20 @@ def test_every_trial_gets_the_first_ones_steps_and_an_interrupted_one_goes_on(tm
         return {"iterations": summary.iteration, "steps": summary.metrics["steps"]}
 
     asked = iter(range(10**6))
-    with Lab(tmp_path / "x", ("a", "b"), range(2), 2, 3600, 2000, stop=lambda: next(asked) > 60) as lab:
+    with Lab(
+        tmp_path / "x", "toy", ("a", "b"), range(2), 2, 3600, 2000, stop=lambda: next(asked) > 60
+    ) as lab:
         with pytest.raises(OutOfTime):
             work(lab)
         assert 0 < len(lab.results.values()["steps"]) < 4
-    with Lab(tmp_path / "x", ("a", "b"), range(2), 2, 3600) as lab:
+    with Lab(tmp_path / "x", "toy", ("a", "b"), range(2), 2, 3600) as lab:
         work(lab)
         found = lab.results.values()["steps"]
         assert {arm: sorted(seeds) for arm, seeds in found.items()} == {"a": [0, 1], "b": [0, 1]}
         assert len({steps for seeds in found.values() for steps in seeds.values()}) == 1
         assert lab.curves("steps")["a"][0][0][-1] >= 2000
     with pytest.raises(RunError, match=r"^steps: 2,000 in x"):
-        Lab(tmp_path / "x", ("a", "b"), range(2), 2, 3600, 60)
+        Lab(tmp_path / "x", "toy", ("a", "b"), range(2), 2, 3600, 60)
 
 
 def test_the_interval_is_scipys() -> None:

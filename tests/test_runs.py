@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
+import optax
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -88,6 +89,17 @@ def test_a_state_comes_back_as_it_was() -> None:
     text = json.dumps(encoded.tree, allow_nan=False)
     again = decode(Tree, json.loads(text), encoded.arrays, types_in(first))
     assert same(again, first)
+
+
+def test_classes_of_one_name_and_classes_of_libraries_come_back() -> None:
+    """An optimiser's state says what its fields are to type checkers alone."""
+    other = NamedTuple("Leaf", [("colour", Any), ("adam", Any)])  # noqa: UP014
+    adam = optax.scale_by_adam().init(np.zeros(3, np.float32))
+    first = {"one": other("red", adam), "two": Leaf(1.0)}
+    encoded = encode(first)
+    again = decode(Any, encoded.tree, encoded.arrays, types_in(first))
+    assert same(again["two"], first["two"]) and type(again["one"]) is other
+    assert type(again["one"].adam) is type(adam) and same(again["one"].adam.mu, np.asarray(adam.mu))
 
 
 def test_numbers_settle_to_what_the_annotation_says() -> None:

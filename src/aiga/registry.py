@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,26 @@ def _poet_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
     return evaluator(config, engine, threads)
 
 
-def _walker_policy(config: Any) -> Policy:
+def _ppo_config() -> Any:
+    from aiga.walker_ppo import Config
+
+    return Config()
+
+
+def _ppo(config: Any) -> System[Any]:
+    from aiga.walker_ppo import Alone
+
+    return Alone(config)
+
+
+def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     from aiga.brains import MLP
 
-    brain = MLP()
+    brain = MLP(output=output)
     return Policy(brain.sizes, brain.activation, brain.output)
 
 
-def _walker_replay(course: Any, weights: Any, seed: int, out: Path, lidar: bool) -> str:
+def _walker_replay(course: Any, weights: Any, seed: int, out: Path, lidar: bool, output: str = "tanh") -> str:
     import jax
 
     from aiga.brains import MLP
@@ -99,7 +112,7 @@ def _walker_replay(course: Any, weights: Any, seed: int, out: Path, lidar: bool)
     from aiga.worlds.walker.draw import animate
     from aiga.worlds.walker.episode import walk
 
-    brain = MLP()
+    brain = MLP(output=output)
     layers = brain.unflatten(weights)
     act = jax.jit(lambda observation: brain.act(layers, (), observation)[0])
     ground = decode(Course, course).check()
@@ -118,7 +131,14 @@ SYSTEMS: dict[str, Entry] = {
         preset="laptop",
         replay=_walker_replay,
         policy=_walker_policy,
-    )
+    ),
+    "ppo": Entry(
+        "a walker taught by PPO on one course (Schulman et al. 2017)",
+        config=_ppo_config,
+        build=_ppo,
+        replay=partial(_walker_replay, output="identity"),
+        policy=partial(_walker_policy, output="identity"),
+    ),
 }
 
 

@@ -230,7 +230,13 @@ def _parser() -> _Parser:
     trial.add_argument(
         "--steps", type=_count, help="of every trial (default: what the minutes allow, by the first one)"
     )
-    trial.add_argument("--folder", type=_name, help="in RUNS_DIR (default: experiment-NAME)")
+    trial.add_argument(
+        "--folder",
+        type=_name,
+        default="experiments",
+        help="in RUNS_DIR, for runs and results; experiments in one folder share the runs of the arms that "
+        "they have in common (default: experiments)",
+    )
     trial.set_defaults(act=_experiment)
 
     bench = commands.add_parser(
@@ -706,12 +712,13 @@ def _experiment(options: argparse.Namespace) -> int:
         names = ", ".join(EXPERIMENTS)
         raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, EXPERIMENTS)}")
     experiment = EXPERIMENTS[options.name]
-    folder = options.runs_dir / (options.folder or f"experiment-{options.name}")
+    folder = options.runs_dir / options.folder
     configs = {name: resolve(Config(), from_preset(Config, "poet", name)) for name in presets("poet")}
     with (
         stop_on_signals() as stop,
         Lab(
             folder,
+            options.name,
             experiment.arms,
             range(options.seeds),
             experiment.runs or len(experiment.arms),
@@ -731,8 +738,9 @@ def _experiment(options: argparse.Namespace) -> int:
         print(f"\n{experiment.summary}: {steps}{end}\n")
         print(table(found, experiment.arms))
         if found:
-            experiment.draw(lab, folder / "plot.png")
-            print(f"\n{folder / 'results.db'}, {folder / 'plot.png'}")
+            picture = folder / f"{options.name}.png"
+            experiment.draw(lab, picture)
+            print(f"\n{folder / 'results.db'}, {picture}")
     return 0
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path as File
 
 import jax
 import numpy as np
 
-from aiga import walker_poet
+from aiga import walker_poet, walker_ppo
 from aiga.brains import MLP
 from aiga.experiments import results
 from aiga.experiments.lab import Lab, environments
+from aiga.interfaces import Evaluate
 from aiga.play import evaluation_seeds
 from aiga.runs.loop import Step
 from aiga.runs.store import Store
@@ -79,24 +81,39 @@ def challenges(course: Course) -> int:
 
 
 def direct(lab: Lab, presets: Mapping[str, Config]) -> None:
-    """The hardest course a POET run solved; an evolution strategy alone on it, and one led there by hand."""
-    config = presets["laptop"]
+    """The hardest course a POET run solved, and learners that begin on it."""
     for seed in lab.seeds:
-        lab.trial("POET", seed, walker_poet.build(config), config, _on_the_hardest)
-        with Store.open(lab.folder_of("POET", seed)) as store:
-            target = genes_of(hardest(store))
+        config, target = _target(lab, seed, presets)
+        alone = replace(config, first=target, reproduce_every=NEVER)
+        lab.trial("ES", seed, walker_poet.build(alone), alone, partial(_on, target))
+        taught = walker_ppo.Config(course=target)
+        lab.trial(
+            "PPO",
+            seed,
+            walker_ppo.Alone(taught),
+            taught,
+            partial(_on, target, activations=walker_ppo.ACTIVATIONS),
+            name="ppo",
+            patient=False,
+        )
 
-        def measure(store: Store, target: Genes = target) -> Mapping[str, float]:
-            return _on(target, store)
 
-        if "direct" in lab.arms:
-            alone = replace(config, first=target, reproduce_every=NEVER)
-            lab.trial("direct", seed, walker_poet.build(alone), alone, measure)
-        if "curriculum" in lab.arms:
-            led = Led(**{each.name: getattr(config, each.name) for each in fields(config)}, target=target)
-            led = replace(led, capacity=1, children=1, reproduce_every=1, transfer="none", **ANY_SCORE)
-            path = walker_poet.over(Path(target), led, grow(Genes(seed=target.seed)))
-            lab.trial("curriculum", seed, path, led, measure, name="poet-path")
+def curriculum(lab: Lab, presets: Mapping[str, Config]) -> None:
+    """The same course, and a learner that is led there: the next one comes when it is fit to have a child."""
+    for seed in lab.seeds:
+        config, target = _target(lab, seed, presets)
+        led = Led(**{each.name: getattr(config, each.name) for each in fields(config)}, target=target)
+        led = replace(led, capacity=1, children=1, reproduce_every=1, transfer="none", **ANY_SCORE)
+        path = walker_poet.over(Path(target), led, grow(Genes(seed=target.seed)))
+        lab.trial("curriculum", seed, path, led, partial(_on, target), name="poet-path")
+
+
+def _target(lab: Lab, seed: int, presets: Mapping[str, Config]) -> tuple[Config, Genes]:
+    """POET's configuration, and what its run of `seed` has to show."""
+    config = presets["laptop"]
+    lab.trial("POET", seed, walker_poet.build(config), config, _on_the_hardest)
+    with Store.open(lab.folder_of("POET", seed)) as store:
+        return config, genes_of(hardest(store))
 
 
 def hardest(store: Store) -> Course:
@@ -110,21 +127,29 @@ def _on_the_hardest(store: Store) -> Mapping[str, float]:
     return _on(genes_of(hardest(store)), store)
 
 
-def _on(target: Genes, store: Store) -> Mapping[str, float]:
+def _on(target: Genes, store: Store, activations: Sequence[str] = ("tanh",) * 3) -> Mapping[str, float]:
     """How well the best of a run's agents does on a course, in episodes it was not chosen by."""
-    course = grow(target)
+    course, brain = grow(target), MLP()
+    evaluate = kernel.evaluator(brain.sizes, activations)
     agents = np.stack([store.array(sha) for sha in {row["agent"] for row in store.rows("environments")}])
-    best = int(np.argmax(_play(agents, course, 1, 10)[0]))
-    (score,), (share,) = _play(agents[best : best + 1], course, 2, EPISODES)
+    best = int(np.argmax(_play(evaluate, agents, course, 1, 10)[0]))
+    (score,), (share,) = _play(evaluate, agents[best : best + 1], course, 2, EPISODES)
     solved = score >= SOLVED and share >= 0.9
-    return {"score": float(score), "solved": float(solved), "difficulty": difficulty(course)}
+    return {
+        "score": float(score),
+        "solved": float(solved),
+        "difficulty": difficulty(course),
+        "million steps": (store.summary().metrics["steps"] or 0) / 1e6,
+    }
 
 
-def _play(agents: np.ndarray, course: Course, draw: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _play(
+    evaluate: Evaluate, agents: np.ndarray, course: Course, draw: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean return and share of finished episodes f64[K] of agents f32[K, N] in `count` episodes each."""
     seeds = evaluation_seeds(jax.random.key(draw), count)
     which, tiled = np.zeros(len(agents) * count, np.int32), np.tile(seeds, len(agents))
-    played = kernel.evaluator()(np.repeat(agents, count, axis=0), [course], which, tiled)
+    played = evaluate(np.repeat(agents, count, axis=0), [course], which, tiled)
     means = np.asarray(played.returns, float).reshape(-1, count).mean(axis=1)
     return means, np.asarray(played.finished, float).reshape(-1, count).mean(axis=1)
 
@@ -150,10 +175,9 @@ def _solved(store: Store) -> Mapping[str, float]:
 
 
 def open_endedness(lab: Lab, presets: Mapping[str, Config]) -> None:
-    """How many environments that were new when they came are solved later, by the original and the enhanced
-    system."""
+    """How many environments that were new when they came are solved later, by both systems."""
     for seed in lab.seeds:
-        for arm, preset in (("original", "laptop"), ("enhanced", "enhanced-laptop")):
+        for arm, preset in (("POET", "laptop"), ("Enhanced POET", "enhanced-laptop")):
             config = presets[preset]
             lab.trial(arm, seed, walker_poet.build(config), config, _annecs)
 
@@ -185,7 +209,7 @@ def shuffle(lab: Lab, presets: Mapping[str, Config]) -> None:
                 if event.kind == "score" and event.data["id"] == 0:
                     at_home["agent"] = np.asarray(event.data["agent"])
 
-        lab.trial("POET", seed, walker_poet.build(config), config, _solved, watch=watch)
+        lab.trial("twice the places", seed, walker_poet.build(config), config, _solved, watch=watch)
         found = lab.results.values()
         for when in ("before", "after"):
             means = {
@@ -226,14 +250,14 @@ def _curves(lab: Lab, file: File) -> None:
 
 EXPERIMENTS: dict[str, Experiment] = {
     "direct": Experiment(
-        "POET's hardest solved course, optimised from scratch", ("POET", "direct"), direct, _dots
+        "POET's hardest solved course, learnt from scratch", ("POET", "ES", "PPO"), direct, _dots
     ),
     "curriculum": Experiment(
-        "the same course, reached along a hand-made path", ("POET", "curriculum"), direct, _dots
+        "the same course, reached along a hand-made path", ("POET", "curriculum"), curriculum, _dots
     ),
     "no-transfer": Experiment("POET without transfers", ("POET", "no transfer"), no_transfer, _curves),
     "open-endedness": Experiment(
-        "ANNECS of POET and of Enhanced POET", ("original", "enhanced"), open_endedness, _curves
+        "ANNECS of POET and of Enhanced POET", ("POET", "Enhanced POET"), open_endedness, _curves
     ),
     "shuffle": Experiment(
         "the gait on flat ground before and after transfers back", ("before", "after"), shuffle, _dots, runs=1

@@ -1,8 +1,9 @@
-"""A laboratory: runs the trials of one experiment, each an ordinary run, and keeps what was measured.
+"""A laboratory: runs the trials of experiments, each an ordinary run, and keeps what was measured.
 
-A trial is one arm with one seed. Its run is kept in the experiment's folder like any other run, so it can be
-shown, replayed and continued, and a trial that was interrupted goes on where it stopped. Every trial gets the
-same number of steps of the world; the first one, bounded by the clock, says how many.
+A trial is one arm with one seed. Its run is kept in the laboratory's folder like any other run, so it can be
+shown, replayed and continued, and a trial that was interrupted goes on where it stopped. Experiments that
+share a folder share the runs of the arms they have in common. Every trial gets the same number of steps of
+the world; the first one, bounded by the clock, says how many.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ class OutOfTime(Exception):
 
 @dataclass
 class Lab:
-    """`runs` trials for each of `seeds`, planned to take `seconds` in all. `stop` is asked after every
-    iteration."""
+    """For `experiment`: `runs` trials for each of `seeds`, planned to take `seconds` in all. `stop` is asked
+    after every iteration."""
 
     folder: Path
+    experiment: str
     arms: tuple[str, ...]
     seeds: range
     runs: int
@@ -46,11 +48,14 @@ class Lab:
     begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.results = Results(self.folder / "results.db")
+        self.results = Results(self.folder / "results.db", self.experiment)
         known = self.results.steps()
         if known is not None and self.steps not in (None, known):
             self.results.close()
-            raise RunError(f"steps: {known:,} in {self.folder.name}, and an experiment keeps them")
+            raise RunError(
+                f"steps: {known:,} in {self.folder.name}, and all its trials get the same; "
+                "others need another --folder"
+            )
         if known is None and self.steps is not None:
             self.results.set_steps(self.steps)
         self.steps = known or self.steps
@@ -71,9 +76,11 @@ class Lab:
         *,
         name: str = "poet",
         watch: Callable[[Step], None] = lambda step: None,
+        patient: bool = True,
     ) -> Path:
         """Runs one trial to its number of steps, where that is not done yet; returns its folder.
 
+        One that is not `patient` also ends when its share of the time is over, however far it got.
         Raises OutOfTime, and RunError where the folder holds another trial.
         """
         folder = self.folder_of(arm, seed)
@@ -93,7 +100,9 @@ class Lab:
         def over() -> bool:
             if self.stop() or time.monotonic() - self.begun > self.seconds:
                 return True
-            return steps >= self.steps if self.steps else time.monotonic() - begun > share
+            if (self.steps is None or not patient) and time.monotonic() - begun > share:
+                return True
+            return self.steps is not None and steps >= self.steps
 
         self._tell(f"{arm}, seed {seed}")
         with Store.open(folder, write=True) as store:

@@ -1,4 +1,4 @@
-"""What an experiment measured: one row per arm, seed and measure, in one database; its table and its plots.
+"""What experiments measured, one row per experiment, arm, seed and measure in one database; tables and plots.
 
 Intervals are bootstrap intervals of the mean over seeds (Efron and Tibshirani 1993; percentile, 95 %).
 """
@@ -17,6 +17,7 @@ metadata = sa.MetaData()
 results = sa.Table(
     "results",
     metadata,
+    sa.Column("experiment", sa.String, primary_key=True),
     sa.Column("arm", sa.String, primary_key=True),
     sa.Column("seed", sa.BigInteger, primary_key=True),
     sa.Column("measure", sa.String, primary_key=True),
@@ -26,10 +27,11 @@ budget = sa.Table("budget", metadata, sa.Column("steps", sa.BigInteger, primary_
 
 
 class Results:
-    """The database `results.db` of one experiment."""
+    """What the database `results.db` holds of one experiment; several share it, and their trials' budget."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, experiment: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        self.experiment = experiment
         self._engine = sa.create_engine(f"sqlite:///{file}")
         metadata.create_all(self._engine)
 
@@ -38,24 +40,19 @@ class Results:
 
     def put(self, arm: str, seed: int, measures: Mapping[str, float]) -> None:
         """Keeps a trial's measures, in one transaction, in the place of earlier ones."""
-        keep = results.c
+        place = {"experiment": self.experiment, "arm": arm, "seed": seed}
+        rows = [
+            {**place, "measure": measure, "value": None if np.isnan(value) else float(value)}
+            for measure, value in measures.items()
+        ]
         with self._engine.begin() as db:
-            db.execute(results.delete().where(keep.arm == arm, keep.seed == seed))
-            rows = [
-                {
-                    "arm": arm,
-                    "seed": seed,
-                    "measure": m,
-                    "value": None if v is None or np.isnan(v) else float(v),
-                }
-                for m, v in measures.items()
-            ]
+            db.execute(results.delete().filter_by(**place))
             db.execute(results.insert(), rows)
 
     def has(self, arm: str, seed: int) -> bool:
+        place = {"experiment": self.experiment, "arm": arm, "seed": seed}
         with self._engine.begin() as db:
-            found = sa.select(results.c.arm).where(results.c.arm == arm, results.c.seed == seed)
-            return db.execute(found).first() is not None
+            return db.execute(sa.select(results.c.arm).filter_by(**place)).first() is not None
 
     def steps(self) -> int | None:
         """The budget of every trial, in steps of the world, once it is known."""
@@ -70,8 +67,9 @@ class Results:
     def values(self) -> dict[str, dict[str, dict[int, float]]]:
         """By measure, arm and seed; a value that is not a number is NaN."""
         found: dict[str, dict[str, dict[int, float]]] = {}
+        mine = sa.select(results).filter_by(experiment=self.experiment).order_by(results.c.seed)
         with self._engine.begin() as db:
-            for row in db.execute(sa.select(results).order_by(results.c.seed)):
+            for row in db.execute(mine):
                 value = float("nan") if row.value is None else row.value
                 found.setdefault(row.measure, {}).setdefault(row.arm, {})[row.seed] = value
         return found

@@ -64,10 +64,11 @@ def decode(
 ) -> Any:
     """Builds a `kind` (a class or any annotation) from what `encode` or `plain` made.
 
-    `known` are the classes that may stand where the annotation says `Any`. Fields that the data lacks take
-    their default, so that a class may grow. Raises `CodecError` naming the field that does not fit.
+    `known` are the classes that may stand where the annotation says `Any`; of several of one name it is the
+    one whose fields fit. Fields that the data lacks take their default, so that a class may grow. Raises
+    `CodecError` naming the field that does not fit.
     """
-    reader = _Reader(arrays or {}, {t.__name__: t for t in known})
+    reader = _Reader(arrays or {}, tuple(known))
     return reader.read(kind, tree, "", {})
 
 
@@ -190,16 +191,17 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
+    """By field; nothing, so that all are Any, for a class whose annotations exist for type checkers alone."""
     try:
         return typing.get_type_hints(cls)
-    except NameError as error:
-        raise CodecError("", f"the annotations of {cls.__name__} must exist when it runs: {error}") from None
+    except NameError:
+        return {}
 
 
 class _Reader:
     """Decodes one tree. `bound` carries what the type variables of a generic class stand for."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], known: dict[str, type]):
+    def __init__(self, arrays: Mapping[str, np.ndarray], known: tuple[type, ...]):
         self.arrays = arrays
         self.known = known
 
@@ -342,9 +344,10 @@ class _Reader:
         if not isinstance(tree, dict):
             return tree
         if "$type" in tree:
-            if tree["$type"] not in self.known:
+            named = tuple(each for each in self.known if each.__name__ == tree["$type"])
+            if not named:
                 raise CodecError(path, f"a known type, not {tree['$type']}")
-            return self.read_record(self.known[tree["$type"]], tree, path, {})
+            return self.read_union(named, tree, path, {})
         for mark, hint in (("$float", float), ("$array", np.ndarray), ("$tuple", tuple), ("$dict", dict)):
             if mark in tree:
                 return self.read(hint, tree, path, {})
