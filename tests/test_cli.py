@@ -91,6 +91,7 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["replay", "night", "0", "--out", "a.gif"], "name: night is a run of toy, which cannot be drawn"),
         (["export", "night", "0", "there"], "name: night is a run of toy, whose agents do not stand alone"),
         (["bench", "walkre"], "NAME: one of "),
+        (["bench", "poet", "--engine", "jax"], "engine: goes with walker alone"),
     ],
 )
 def test_every_mistake_gets_one_line(

@@ -111,3 +111,17 @@ def test_what_is_wrong_is_said_before_anything_starts() -> None:
 
     with pytest.raises(ValueError, match=r"^workers: at least 1, not 0"), cluster(kernel.evaluator, 0):
         pass
+
+
+def test_an_iteration_on_many_cores_by_hand() -> None:
+    """1,600 episodes of 1,000 steps at a million steps a second are 1.6 s of one core."""
+    from aiga.benchmarks.cluster import Cost, iteration
+
+    cost = Cost(rate=1e6, steps=1000, least=0.05, task=0.001, byte=1e-9, writer=0.1, size=10_000)
+    assert iteration(cost, 1600, 1)["seconds"] == pytest.approx(1.7)
+    four = iteration(cost, 1600, 4)
+    assert four["seconds"] == pytest.approx(0.5) and four["speedup"] == pytest.approx(3.4)
+    assert four["waits_for"] == "episodes" and four["tasks_per_second"] == pytest.approx(16 / 0.5)
+    many = iteration(cost, 1600, 1000)
+    # No more than a hundred tasks, each of sixteen episodes: 0.1 s for tasks and 0.016 s for their bytes.
+    assert many["seconds"] == pytest.approx(0.216) and many["waits_for"] == "handing out"

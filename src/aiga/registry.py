@@ -142,10 +142,10 @@ SYSTEMS: dict[str, Entry] = {
 }
 
 
-def _bench_walker() -> tuple[dict[str, Any], str]:
-    from aiga.benchmarks.walker import bench
+def _bench_walker(engine: str = "native") -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.walker import bench, bench_jax
 
-    return bench()
+    return bench_jax() if engine == "jax" else bench()
 
 
 def _bench_poet() -> tuple[dict[str, Any], str]:
@@ -154,8 +154,15 @@ def _bench_poet() -> tuple[dict[str, Any], str]:
     return bench()
 
 
-# What `aiga bench` can measure: each gives its result as plain data and as text.
-BENCHMARKS: dict[str, Callable[[], tuple[dict[str, Any], str]]] = {
+def _bench_cluster() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.cluster import bench
+
+    return bench()
+
+
+# What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
+BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
     "poet": _bench_poet,
+    "cluster": _bench_cluster,
 }

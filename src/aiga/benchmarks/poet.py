@@ -31,8 +31,9 @@ def episodes(config: Any) -> dict[str, float]:
     }
 
 
-def bench() -> tuple[dict[str, Any], str]:
-    """Days for the whole budget, and how they are made up, as data and as text."""
+def crowded() -> tuple[Any, Any]:
+    """The `paper` preset's configuration, and a state with all places taken by walkers that cross their
+    ground."""
     import tomllib
 
     import jax
@@ -42,7 +43,6 @@ def bench() -> tuple[dict[str, Any], str]:
     from aiga.systems.environments.poet import Pair, State
     from aiga.walker_poet import Config, build
     from aiga.worlds.walker.course import Genes
-    from aiga.worlds.walker.kernel import threads_here
     from aiga.worlds.walker.space import grow
 
     table = tomllib.loads((resources.files("aiga") / "presets" / "poet" / "paper.toml").read_text())
@@ -54,7 +54,18 @@ def bench() -> tuple[dict[str, Any], str]:
     small = {"stump_height": (0.0, 0.4), "gap_width": (0.0, 0.8), "step_height": (0.0, 0.4), "steps": 1}
     courses = [grow(Genes(**small, roughness=1.0, seed=seed)) for seed in range(config.capacity)]
     pairs = tuple(Pair(n, None, 0, course, learner) for n, course in enumerate(courses))
-    state = State(1, config.capacity, 0, 0, 0.0, pairs)
+    return config, State(1, config.capacity, 0, 0, 0.0, pairs)
+
+
+def bench() -> tuple[dict[str, Any], str]:
+    """Days for the whole budget, and how they are made up, as data and as text."""
+    import jax
+
+    from aiga.walker_poet import build
+    from aiga.worlds.walker.kernel import threads_here
+
+    config, state = crowded()
+    system = build(config)
     state, _ = system.step(jax.random.key(0), state)  # compiles
     begun, before = time.perf_counter(), state.steps
     for n in range(STRETCH):

@@ -20,6 +20,7 @@ import numpy as np
 ROUNDS = 7  # every engine in turn, this often
 SECONDS = 0.7  # for each, in each round
 BATCHES = (1, 4, 16, 64, 256)  # of EnvPool; the best counts
+WIDTHS = {"cpu": (256, 50), "gpu": (32_768, 500)}  # episodes that JAX plays at once, and their most steps
 # Additions and multiplications of a step: the network's 2,804 weights make 5.6 k, the physics about as many
 # (three Newton steps for the velocities, two passes over the positions, contacts, ten rays).
 OPERATIONS = 11_000
@@ -155,6 +156,53 @@ def bench() -> tuple[dict[str, Any], str]:
     }
     data = {"benchmark": "walker", "machine": machine, "missing": missing, "cases": rows}
     return data, "\n".join(_lines(data))
+
+
+def bench_jax() -> tuple[dict[str, Any], str]:
+    """The JAX walker's rate on the device that JAX has, and the kernel's on one core, as data and as text."""
+    import jax
+
+    from aiga.brains import MLP
+    from aiga.play import evaluator
+    from aiga.worlds.walker import kernel
+    from aiga.worlds.walker.course import Course
+    from aiga.worlds.walker.world import WalkerWorld
+
+    device = jax.devices()[0]
+    width, most = WIDTHS["cpu" if device.platform == "cpu" else "gpu"]
+    weights, courses = populations()["trained walkers on obstacles"]
+    which = np.arange(width, dtype=np.int32) % len(courses)
+    weights, seeds = np.resize(weights, (width, weights.shape[1])), np.arange(width, dtype=np.uint32)
+    ground = [Course(course.left, course.right) for course in courses]
+    engines = {
+        device.device_kind: evaluator(WalkerWorld(most), MLP(), most, width),
+        "kernel, one core": kernel.evaluator(max_steps=most, threads=1),
+    }
+    seen: dict[str, list[float]] = {name: [] for name in engines}
+    begun = time.perf_counter()
+    for evaluate in engines.values():
+        evaluate(weights, ground, which, seeds)
+    compiled = time.perf_counter() - begun
+    for round in range(ROUNDS):
+        for name, evaluate in engines.items():
+            begun = time.perf_counter()
+            lengths = evaluate(weights, ground, which, seeds + np.uint32(round)).lengths
+            seen[name].append(float(np.sum(lengths)) / (time.perf_counter() - begun))
+    mine, theirs = seen.values()
+    ratio = _spread(mine, theirs)
+    case = {
+        "case": f"trained walkers on obstacles, {width:,} at once, {most} steps at most",
+        "unit": "steps per second",
+        "ours": median(mine),
+        "rivals": {"kernel, one core": {"rate": median(theirs), "ratio": ratio}},
+    }
+    machine = {"device": device.device_kind, "first_call_seconds": compiled}
+    text = (
+        f"walker in JAX on {device.device_kind}, {case['case']}\n"
+        f"  {median(mine) / 1e3:.1f} k steps/s, {ratio['median']:.3g} x the kernel on one core "
+        f"({ratio['min']:.3g} to {ratio['max']:.3g} over {ROUNDS} rounds); first call {compiled:.0f} s"
+    )
+    return {"benchmark": "walker", "engine": "jax", "machine": machine, "cases": [case]}, text
 
 
 def _peak(native: Any) -> float:

@@ -246,6 +246,12 @@ def _parser() -> _Parser:
     )
     bench.add_argument("name", metavar="NAME", nargs="?")
     bench.add_argument("--json", action="store_true", help="as JSON")
+    bench.add_argument(
+        "--engine",
+        choices=("native", "jax"),
+        help="of walker: the kernel beside its rivals (default), or the world written in JAX, on a GPU where "
+        "there is one",
+    )
     bench.set_defaults(act=_bench)
 
     for command in (run, listing, show, replay, export, trial):
@@ -756,6 +762,8 @@ def _bench(options: argparse.Namespace) -> int:
     if options.name not in BENCHMARKS:
         names = ", ".join(BENCHMARKS)
         raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, BENCHMARKS)}")
-    data, text = BENCHMARKS[options.name]()
+    if options.engine and options.name != "walker":
+        raise UserError("engine: goes with walker alone")
+    data, text = BENCHMARKS[options.name](**({"engine": options.engine} if options.engine else {}))
     print(json.dumps(data, allow_nan=False) if options.json else text)
     return 0
