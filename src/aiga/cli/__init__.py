@@ -704,6 +704,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _experiment(options: argparse.Namespace) -> int:
     from aiga.cli.settings import UserError, from_preset, nearest, presets, resolve
+    from aiga.cli.show import counted
     from aiga.experiments.controls import EXPERIMENTS
     from aiga.experiments.lab import Lab, OutOfTime
     from aiga.experiments.results import table
@@ -736,7 +737,7 @@ def _experiment(options: argparse.Namespace) -> int:
     ):
         try:
             experiment.run(lab, configs)
-            end = f"{options.seeds} seeds"
+            end = counted(options.seeds, "seed")
         except OutOfTime:
             end = "not finished; the same command goes on"
         found = lab.results.values()

@@ -27,7 +27,8 @@ from aiga.runs.store import Store
 from aiga.walker_poet import Config
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
-from aiga.worlds.walker.episode import walk
+from aiga.worlds.walker.draw import gallery
+from aiga.worlds.walker.episode import Walk, walk
 from aiga.worlds.walker.gait import gait
 from aiga.worlds.walker.path import Path
 from aiga.worlds.walker.space import LIMITS, genes_of, grow
@@ -37,6 +38,7 @@ ANY_SCORE = {"minimal_low": -1e6, "minimal_high": 1e6}
 SOLVED = 230.0
 EPISODES = 50  # of a final score, on seeds that nothing else has played
 GAIT = ("return", "hull height", "knee use", "steps per metre", "speed")
+GIVEN = ("difficulty", "million steps")  # what a trial was given rather than what came of it
 HARD = {"stump_height": 2.4, "gap_width": 6.0, "roughness": 4.5}  # the paper's bounds
 
 
@@ -194,7 +196,8 @@ def _annecs(store: Store) -> Mapping[str, float]:
 def shuffle(lab: Lab, presets: Mapping[str, Config]) -> None:
     """Agents of flat ground just before and just after one from other ground moved in; means over the moves.
 
-    Twice the capacity, so that flat ground stays active while rougher ground is learnt.
+    Twice the capacity, so that flat ground stays active while rougher ground is learnt. The move that gained
+    most on flat ground is drawn.
     """
     config = replace(presets["laptop"], capacity=2 * presets["laptop"].capacity)
     for seed in lab.seeds:
@@ -204,32 +207,53 @@ def shuffle(lab: Lab, presets: Mapping[str, Config]) -> None:
             for event in step.events:
                 if event.kind == "transfer" and event.data["target"] == 0 and "agent" in at_home:
                     # At once, as an agent that was replaced is not kept.
-                    lab.results.put(f"before {step.iteration}", seed, gait_of(at_home["agent"]))
-                    lab.results.put(f"after {step.iteration}", seed, gait_of(np.asarray(event.data["agent"])))
+                    _move(lab, seed, step.iteration, at_home["agent"], np.asarray(event.data["agent"]))
                 if event.kind == "score" and event.data["id"] == 0:
                     at_home["agent"] = np.asarray(event.data["agent"])
 
         lab.trial("twice the places", seed, walker_poet.build(config), config, _solved, watch=watch)
-        found = lab.results.values()
         for when in ("before", "after"):
-            means = {
-                name: [
-                    by[seed] for arm, by in found[name].items() if arm.startswith(f"{when} ") and seed in by
-                ]
-                for name in GAIT
-                if name in found
-            }
-            if any(means.values()):
-                lab.results.put(when, seed, {name: _mean(values) for name, values in means.items()})
+            means = {name: _mean(by) for name, by in _moves(lab, seed, when).items()}
+            if means:
+                lab.results.put(when, seed, means)
 
 
-def gait_of(agent: np.ndarray) -> Mapping[str, float]:
-    """Of one walk on flat ground, by the names of GAIT."""
+def _move(lab: Lab, seed: int, iteration: int, before: np.ndarray, after: np.ndarray) -> None:
+    """Keeps the gaits of both agents, and a picture if no earlier move gained as much."""
+    known = [_moves(lab, seed, when).get("return", []) for when in ("before", "after")]
+    walks = {"before": _on_flat(before), "after": _on_flat(after)}
+    for when, walked in walks.items():
+        lab.results.put(f"{when} {iteration}", seed, gait_of(walked))
+    gain = walks["after"].total - walks["before"].total
+    if gain > max((b - a for a, b in zip(*known, strict=True)), default=-np.inf):
+        # A second and a half of each, well into the walk.
+        strips = [
+            (Course.flat(), walked.poses[200:275:12] if len(walked.poses) > 275 else walked.poses[-1:], words)
+            for when, walked in walks.items()
+            for words in [f"{when} move {iteration} of seed {seed}: return {walked.total:.0f}"]
+        ]
+        gallery(strips).save(lab.folder / f"shuffle-{seed}.png")
+
+
+def _moves(lab: Lab, seed: int, when: str) -> dict[str, list[float]]:
+    """By the names of GAIT: what was measured before or after each move, in order."""
+    found: dict[str, list[float]] = {}
+    for name, arms in lab.results.values().items():
+        moves = {arm.removeprefix(f"{when} "): by[seed] for arm, by in arms.items() if seed in by}
+        found[name] = [moves[number] for number in sorted(filter(str.isdecimal, moves), key=int)]
+    return {name: values for name, values in found.items() if values}
+
+
+def _on_flat(agent: np.ndarray) -> Walk:
     brain = MLP()
     layers = brain.unflatten(agent)
     act = jax.jit(lambda observation: brain.act(layers, (), observation)[0])
-    played = walk(Course.flat(), act, int(evaluation_seeds(jax.random.key(3), 1)[0]))
-    return dict(zip(GAIT, (played.total, *gait(Course.flat(), played)), strict=True))
+    return walk(Course.flat(), act, int(evaluation_seeds(jax.random.key(3), 1)[0]))
+
+
+def gait_of(walked: Walk) -> Mapping[str, float]:
+    """Of a walk on flat ground, by the names of GAIT."""
+    return dict(zip(GAIT, (walked.total, *gait(Course.flat(), walked)), strict=True))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -241,7 +265,8 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _dots(lab: Lab, file: File) -> None:
-    results.dots(lab.results.values(), lab.arms, file)
+    found = lab.results.values()
+    results.dots({name: by for name, by in found.items() if name not in GIVEN}, lab.arms, file)
 
 
 def _curves(lab: Lab, file: File) -> None:

@@ -86,11 +86,12 @@ class Lab:
         folder = self.folder_of(arm, seed)
         if self.results.has(arm, seed):
             return folder
-        steps, begun = 0.0, time.monotonic()
+        steps, worked = 0.0, 0.0
         share = self.seconds / (self.runs * len(self.seeds))
 
         def listen(step: Step) -> None:
-            nonlocal steps
+            nonlocal steps, worked
+            worked += step.seconds
             found = [e.data["steps"] for e in step.events if e.kind == "metric" and "steps" in e.data]
             steps = found[-1] if found else steps
             if time.monotonic() - self._said > EVERY:
@@ -100,7 +101,7 @@ class Lab:
         def over() -> bool:
             if self.stop() or time.monotonic() - self.begun > self.seconds:
                 return True
-            if (self.steps is None or not patient) and time.monotonic() - begun > share:
+            if (self.steps is None or not patient) and worked > share:
                 return True
             return self.steps is not None and steps >= self.steps
 
