@@ -146,7 +146,7 @@ def test_nobody_reproduces_too_early_or_too_weak(iteration: int, score: float) -
 def test_novelty_counts_the_archive() -> None:
     """The child at 48 is farther from all that is active, but close to what was archived at 50."""
     system = poet(Spots(48.0, 20.0), children=2, nearest=1)
-    archive = (Archived(0, Spot(50.0), np.zeros(2, np.float32), 0.0, True),)
+    archive = (Archived(0, Spot(50.0), np.zeros(2, np.float32), 0.0, True, True),)
     _, events = system.step(KEY, at(10, pair(1, 0, 0), archive=archive))
     assert told(events, "birth", "description") == [([20.0],)]
     np.testing.assert_allclose(nearest_distance([[0.0], [4.0]], [[1.0], [3.0], [9.0]], 2), [2.0, 2.0])
@@ -211,7 +211,9 @@ def test_solving_takes_the_threshold_the_end_and_a_second_look() -> None:
             return outcome._replace(finished=outcome.finished & ~lucky)
 
     system = POET(config(confirm=7, capacity=4), Spots(), MLP((1, 1)), Fickle())
-    state = at(1, pair(0, 0, 5), pair(1, 10, 21), pair(2, 20, 20), replace(pair(3, 30, 30), solved=True))
+    state = at(
+        1, pair(0, 0, 5), pair(1, 10, 21), pair(2, 20, 20), replace(pair(3, 30, 30), solved=True, new=True)
+    )
     after, events = system.step(KEY, state)
     assert told(events, "solve", "id", "score") == [(0, pytest.approx(95.0, abs=1e-3))]
     assert [each.solved for each in after.active] == [True, False, False, True]
@@ -282,7 +284,7 @@ def test_an_environment_is_how_it_orders_the_agents() -> None:
 
 def test_novel_is_what_orders_the_agents_anew() -> None:
     """Agents at 0, 30 and, archived, 90. Ground at 10 orders them as that at 0 does; at 15 two are equal."""
-    gone = Archived(0, Spot(90.0), np.array([90, 0], np.float32), 0.0, False)
+    gone = Archived(0, Spot(90.0), np.array([90, 0], np.float32), 0.0, False, False)
     state = at(10, pair(1, 0, 0), pair(2, 30, 30), archive=(gone,))
     field = Field()
     novelty = module.performance_novelty(0, 100, nearest=1)
@@ -383,6 +385,18 @@ def test_an_agent_that_moves_in_goes_on_down_the_schedule() -> None:
     after, events = poet(heir_steps=700).step(KEY, at(5, pair(0, 0, 0), pair(1, 8, 60)))
     assert told(events, "transfer", "source", "target") == [(0, 1)]
     assert [p.learner.steps for p in after.active] == [1, 700]
+    assert [p.learner.seen for p in after.active] == [1, 0]
+
+
+@pytest.mark.parametrize(("archived", "new"), [(6.0, False), (60.0, True)])
+def test_annecs_asks_the_archive_too(archived: float, new: bool) -> None:
+    """The child at 8 is solved by the agent at 0, which scores 92 there: all that admission asks for. An
+    agent at 6 in the archive finds it too easy."""
+    old = Archived(0, Spot(500.0), np.array([archived, 0], np.float32), 0.0, False, False)
+    after, events = poet(Spots(8.0)).step(KEY, at(10, pair(1, 0, 0), archive=(old,)))
+    (child,) = [pair for pair in after.active if pair.id > 1]
+    assert child.course == Spot(8.0) and child.solved and child.new is new
+    assert told(events, "metric", "annecs") == [(int(new),)]
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:

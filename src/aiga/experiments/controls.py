@@ -8,7 +8,7 @@ better gait. docs/results.md says what came out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path as File
@@ -21,7 +21,7 @@ from aiga.brains import MLP
 from aiga.experiments import results
 from aiga.experiments.lab import Lab, environments
 from aiga.interfaces import Evaluate
-from aiga.play import evaluation_seeds
+from aiga.play import Arena, evaluation_seeds
 from aiga.runs.loop import Step
 from aiga.runs.store import Store
 from aiga.walker_poet import Config
@@ -36,6 +36,7 @@ from aiga.worlds.walker.space import LIMITS, genes_of, grow
 NEVER = 10**9  # iterations
 ANY_SCORE = {"minimal_low": -1e6, "minimal_high": 1e6}
 SOLVED = 230.0
+MOSTLY = 0.9  # of a final score's episodes have to reach the end: of so many, one may be unlucky
 EPISODES = 50  # of a final score, on seeds that nothing else has played
 GAIT = ("return", "hull height", "knee use", "steps per metre", "speed")
 GIVEN = ("difficulty", "million steps")  # what a trial was given rather than what came of it
@@ -72,32 +73,22 @@ def difficulty(course: Course) -> float:
 def challenges(course: Course) -> int:
     """How many of the paper's three bounds a course passes: 1 challenging, 2 very, 3 extremely."""
     genes = genes_of(course)
-    highest = {
-        **{n: getattr(genes, n)[1] for n in ("stump_height", "gap_width")},
-        "roughness": genes.roughness,
-    }
-    return sum(highest[name] >= bound for name, bound in HARD.items())
+    return sum(np.max(getattr(genes, name)) >= bound for name, bound in HARD.items())
 
 
 # -- 1 and 2: can it be reached directly, or along a path? --------------------------------------------------
 
 
 def direct(lab: Lab, presets: Mapping[str, Config]) -> None:
-    """The hardest course a POET run solved, and learners that begin on it."""
+    """The hardest course a POET run solved, and learners that begin on it. PPO, whose steps cost more, also
+    ends when its share of the time is over."""
     for seed in lab.seeds:
         config, target = _target(lab, seed, presets)
         alone = replace(config, first=target, reproduce_every=NEVER)
         lab.trial("ES", seed, walker_poet.build(alone), alone, partial(_on, target))
         taught = walker_ppo.Config(course=target)
-        lab.trial(
-            "PPO",
-            seed,
-            walker_ppo.Alone(taught),
-            taught,
-            partial(_on, target, activations=walker_ppo.ACTIVATIONS),
-            name="ppo",
-            patient=False,
-        )
+        by_ppo = partial(_on, target, output="identity")
+        lab.trial("PPO", seed, walker_ppo.Alone(taught), taught, by_ppo, name="ppo", patient=False)
 
 
 def curriculum(lab: Lab, presets: Mapping[str, Config]) -> None:
@@ -113,33 +104,46 @@ def curriculum(lab: Lab, presets: Mapping[str, Config]) -> None:
 def _target(lab: Lab, seed: int, presets: Mapping[str, Config]) -> tuple[Config, Genes]:
     """POET's configuration, and what its run of `seed` has to show."""
     config = presets["laptop"]
-    lab.trial("POET", seed, walker_poet.build(config), config, _on_the_hardest)
+    lab.trial("POET", seed, walker_poet.build(config), config, lambda store: _on(hardest(store), store))
     with Store.open(lab.folder_of("POET", seed)) as store:
-        return config, genes_of(hardest(store))
+        return config, hardest(store)
 
 
-def hardest(store: Store) -> Course:
-    """Of the courses a run made and solved the one with the highest difficulty; flat ground where there is
+def solved(store: Store) -> list[Course]:
+    """The courses that a run made and solved."""
+    return [row["course"] for row in environments(store) if row["id"] > 0 and row["solved"] is not None]
+
+
+def hardest(store: Store) -> Genes:
+    """Of the courses that a run made and solved the one of the highest difficulty; level ground if there is
     none."""
-    solved = [row["course"] for row in environments(store) if row["id"] > 0 and row["solved"] is not None]
-    return max(solved, key=difficulty, default=Course.flat())
+    return genes_of(max(solved(store), key=difficulty, default=Course.flat()))
 
 
-def _on_the_hardest(store: Store) -> Mapping[str, float]:
-    return _on(genes_of(hardest(store)), store)
+def _on(target: Genes, store: Store, output: str = "tanh") -> Mapping[str, float]:
+    """How well a run's agent does on the course `target`, in episodes it was not chosen by.
 
-
-def _on(target: Genes, store: Store, activations: Sequence[str] = ("tanh",) * 3) -> Mapping[str, float]:
-    """How well the best of a run's agents does on a course, in episodes it was not chosen by."""
-    course, brain = grow(target), MLP()
+    It is the one at home there, as it is now or as it was when it solved the course, whichever does better in
+    ten other episodes; where nobody ever got there, the one at home on the youngest course.
+    """
+    course, brain = grow(target), MLP(output=output)
+    activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
     evaluate = kernel.evaluator(brain.sizes, activations)
-    agents = np.stack([store.array(sha) for sha in {row["agent"] for row in store.rows("environments")}])
-    best = int(np.argmax(_play(evaluate, agents, course, 1, 10)[0]))
+    rows = list(environments(store))
+    homes = {row["id"] for row in rows if genes_of(row["course"]) == target} or {rows[-1]["id"]}
+    names = [row["agent"] for row in rows if row["id"] in homes]
+    names += [
+        row["data"]["agent"]
+        for row in store.rows("events")
+        if row["kind"] == "solve" and row["data"]["id"] in homes
+    ]
+    agents = np.stack([store.array(name) for name in names])
+    best = int(np.nanargmax(_play(evaluate, agents, course, 1, 10)[0]))
     (score,), (share,) = _play(evaluate, agents[best : best + 1], course, 2, EPISODES)
-    solved = score >= SOLVED and share >= 0.9
     return {
-        "score": float(score),
-        "solved": float(solved),
+        "score": score,
+        "reaches the end": share,
+        "solved": float(score >= SOLVED and share >= MOSTLY),
         "difficulty": difficulty(course),
         "million steps": (store.summary().metrics["steps"] or 0) / 1e6,
     }
@@ -147,13 +151,11 @@ def _on(target: Genes, store: Store, activations: Sequence[str] = ("tanh",) * 3)
 
 def _play(
     evaluate: Evaluate, agents: np.ndarray, course: Course, draw: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean return and share of finished episodes f64[K] of agents f32[K, N] in `count` episodes each."""
-    seeds = evaluation_seeds(jax.random.key(draw), count)
-    which, tiled = np.zeros(len(agents) * count, np.int32), np.tile(seeds, len(agents))
-    played = evaluate(np.repeat(agents, count, axis=0), [course], which, tiled)
-    means = np.asarray(played.returns, float).reshape(-1, count).mean(axis=1)
-    return means, np.asarray(played.finished, float).reshape(-1, count).mean(axis=1)
+) -> tuple[list[float], list[float]]:
+    """Mean return and share of finished episodes of agents f32[K, N] in `count` episodes each."""
+    arena = Arena(evaluate, len(agents) * count, evaluation_seeds(jax.random.key(draw), count))
+    scores, shares = zip(*arena.score(list(agents), [course] * len(agents)), strict=True)
+    return list(scores), list(shares)
 
 
 # -- 3 and 4: without transfers; original and enhanced ------------------------------------------------------
@@ -164,13 +166,15 @@ def no_transfer(lab: Lab, presets: Mapping[str, Config]) -> None:
     for seed in lab.seeds:
         for arm, rule in (("POET", "best"), ("no transfer", "none")):
             config = replace(presets["laptop"], transfer=rule)
-            lab.trial(arm, seed, walker_poet.build(config), config, _solved)
+            lab.trial(arm, seed, walker_poet.build(config), config, _made)
 
 
-def _solved(store: Store) -> Mapping[str, float]:
-    courses = [row["course"] for row in environments(store) if row["id"] > 0 and row["solved"] is not None]
+def _made(store: Store) -> Mapping[str, float]:
+    summary, courses = store.summary(), solved(store)
     return {
-        "ANNECS": len(courses),
+        "made": summary.environments - 1,
+        "solved": len(courses),
+        "ANNECS": summary.metrics["annecs"] or 0,
         "hardest solved": max(map(difficulty, courses), default=0.0),
         "challenging": sum(challenges(course) >= 1 for course in courses),
     }
@@ -185,9 +189,16 @@ def open_endedness(lab: Lab, presets: Mapping[str, Config]) -> None:
 
 
 def _annecs(store: Store) -> Mapping[str, float]:
-    rows = [row for row in store.rows("metrics") if row["name"] == "annecs"]
-    by_third = [rows[len(rows) * third // 3 - 1]["value"] or 0 for third in (1, 2, 3)]
-    return {"ANNECS": by_third[2], "in the last third": by_third[2] - by_third[1]}
+    steps, annecs = (
+        np.array([row["value"] or 0 for row in store.rows("metrics") if row["name"] == name])
+        for name in ("steps", "annecs")
+    )
+    early = annecs[np.searchsorted(steps, steps[-1] * 2 / 3)]
+    return {
+        "made": store.summary().environments - 1,
+        "ANNECS": annecs[-1],
+        "in the last third of the steps": annecs[-1] - early,
+    }
 
 
 # -- 5: the shuffle -----------------------------------------------------------------------------------------
@@ -211,21 +222,18 @@ def shuffle(lab: Lab, presets: Mapping[str, Config]) -> None:
                 if event.kind == "score" and event.data["id"] == 0:
                     at_home["agent"] = np.asarray(event.data["agent"])
 
-        lab.trial("twice the places", seed, walker_poet.build(config), config, _solved, watch=watch)
-        for when in ("before", "after"):
-            means = {name: _mean(by) for name, by in _moves(lab, seed, when).items()}
-            if means:
-                lab.results.put(when, seed, means)
+        lab.trial("twice the places", seed, walker_poet.build(config), config, _made, watch=watch)
+        for when, means in zip(("before", "after"), _means(_moves(lab, seed)), strict=True):
+            lab.results.put(when, seed, means)
 
 
 def _move(lab: Lab, seed: int, iteration: int, before: np.ndarray, after: np.ndarray) -> None:
     """Keeps the gaits of both agents, and a picture if no earlier move gained as much."""
-    known = [_moves(lab, seed, when).get("return", []) for when in ("before", "after")]
+    gains = [two["return"] - one["return"] for one, two in _moves(lab, seed)]
     walks = {"before": _on_flat(before), "after": _on_flat(after)}
     for when, walked in walks.items():
         lab.results.put(f"{when} {iteration}", seed, gait_of(walked))
-    gain = walks["after"].total - walks["before"].total
-    if gain > max((b - a for a, b in zip(*known, strict=True)), default=-np.inf):
+    if walks["after"].total - walks["before"].total > max(gains, default=-np.inf):
         # A second and a half of each, well into the walk.
         strips = [
             (Course.flat(), walked.poses[200:275:12] if len(walked.poses) > 275 else walked.poses[-1:], words)
@@ -235,13 +243,28 @@ def _move(lab: Lab, seed: int, iteration: int, before: np.ndarray, after: np.nda
         gallery(strips).save(lab.folder / f"shuffle-{seed}.png")
 
 
-def _moves(lab: Lab, seed: int, when: str) -> dict[str, list[float]]:
-    """By the names of GAIT: what was measured before or after each move, in order."""
-    found: dict[str, list[float]] = {}
+def _moves(lab: Lab, seed: int) -> list[tuple[dict[str, float], dict[str, float]]]:
+    """What was measured before and after each move that both are known of, by the names of GAIT."""
+    by_arm: dict[str, dict[str, float]] = {}
     for name, arms in lab.results.values().items():
-        moves = {arm.removeprefix(f"{when} "): by[seed] for arm, by in arms.items() if seed in by}
-        found[name] = [moves[number] for number in sorted(filter(str.isdecimal, moves), key=int)]
-    return {name: values for name, values in found.items() if values}
+        for arm, by_seed in arms.items():
+            if seed in by_seed:
+                by_arm.setdefault(arm, {})[name] = by_seed[seed]
+    numbers = sorted(
+        int(arm.removeprefix("after ")) for arm in by_arm if arm.removeprefix("after ").isdecimal()
+    )
+    return [(by_arm[f"before {n}"], by_arm[f"after {n}"]) for n in numbers if f"before {n}" in by_arm]
+
+
+def _means(moves: list[tuple[dict[str, float], dict[str, float]]]) -> list[dict[str, float]]:
+    """Before and after, over the moves of which a number is known on both sides; NaN for none."""
+    means: list[dict[str, float]] = [{}, {}]
+    for name in GAIT:
+        pairs = np.array([(one[name], two[name]) for one, two in moves]).reshape(-1, 2)
+        known = pairs[~np.isnan(pairs).any(axis=1)]
+        for mean, values in zip(means, known.T, strict=True):
+            mean[name] = float(values.mean()) if len(values) else float("nan")
+    return means
 
 
 def _on_flat(agent: np.ndarray) -> Walk:
@@ -256,16 +279,11 @@ def gait_of(walked: Walk) -> Mapping[str, float]:
     return dict(zip(GAIT, (walked.total, *gait(Course.flat(), walked)), strict=True))
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
-
-
 # -- pictures -----------------------------------------------------------------------------------------------
 
 
 def _dots(lab: Lab, file: File) -> None:
-    found = lab.results.values()
+    found = results.measured(lab.results.values(), lab.arms)
     results.dots({name: by for name, by in found.items() if name not in GIVEN}, lab.arms, file)
 
 

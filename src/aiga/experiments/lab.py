@@ -87,7 +87,8 @@ class Lab:
         if self.results.has(arm, seed):
             return folder
         steps, worked = 0.0, 0.0
-        share = self.seconds / (self.runs * len(self.seeds))
+        # A little less, so that a lone trial ends before the time does.
+        share = 0.9 * self.seconds / (self.runs * len(self.seeds))
 
         def listen(step: Step) -> None:
             nonlocal steps, worked
@@ -112,13 +113,14 @@ class Lab:
                 if stored.config != run.config:
                     raise RunError(f"{folder.name}: was begun with another configuration")
                 steps = store.summary().metrics.get("steps") or 0.0
+                worked = sum(row["seconds"] for row in store.rows("clock"))
             if not over():
                 drive(system, store, run, stop=over, listen=[listen, watch])
             if self.stop() or time.monotonic() - self.begun > self.seconds:
                 raise OutOfTime
             if self.steps is None:
-                self.steps = int(steps)
-                self.results.set_steps(self.steps)
+                self.results.set_steps(int(steps))
+                self.steps = self.results.steps()
             self.results.put(arm, seed, measure(store))
         return folder
 

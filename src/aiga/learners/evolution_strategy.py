@@ -64,12 +64,13 @@ class Config:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """Weights and Adam's memory. Sigma and the rate follow from `steps`."""
+    """Weights and Adam's memory. Sigma and the rate follow from `steps`, which may start ahead of `seen`."""
 
     weights: Array  # f32[N]
     first: Array  # f32[N], Adam's mean of the gradient
     second: Array  # f32[N], Adam's mean of its square
     steps: int
+    seen: int = 0  # gradients that Adam's means are of
 
 
 class Generation(NamedTuple):
@@ -125,7 +126,7 @@ def _learn(config: Config, state: State, experience: Experience) -> tuple[State,
     sigma = _decayed(config.sigma, config.sigma_decay, config.sigma_floor, state.steps)
     rate = _decayed(config.rate, config.rate_decay, config.rate_floor, state.steps)
     uphill = gradient(experience, sigma) - config.l2 * state.weights
-    time = jnp.float32(1) + state.steps
+    time = jnp.float32(1) + state.seen
     first = 0.9 * state.first + 0.1 * uphill
     second = 0.999 * state.second + 0.001 * uphill**2
     stride = rate * (first / (1 - 0.9**time)) / (jnp.sqrt(second / (1 - 0.999**time)) + 1e-8)
@@ -166,7 +167,7 @@ class EvolutionStrategy:
         """One step of Adam; `meta` takes the place of the learner's own Config. Nothing here is random."""
         del key
         learned, metrics = _learn(meta or self.config, state, experience)
-        return replace(learned, steps=state.steps + 1), metrics
+        return replace(learned, steps=state.steps + 1, seen=state.seen + 1), metrics
 
     def generation(
         self,

@@ -96,6 +96,7 @@ class Pair(Generic[C]):
     score: float = -np.inf  # mean return of the last evaluation
     finished: float = 0.0  # share of its episodes that reached the end
     solved: bool = False
+    new: bool = False  # when it came, no agent that ever lived found it too easy, and one not too hard
     recent: tuple[float, ...] = ()  # its agent's last scores, the present one at the end
 
     @property
@@ -112,6 +113,7 @@ class Archived(Generic[C]):
     agent: Array  # f32[N]
     score: float
     solved: bool
+    new: bool
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def best_candidate(fine_tuned: int) -> TransferRule:
 
 def recent_best(fine_tuned: int) -> TransferRule:
     """Enhanced POET's rule: the bar is the incumbent's best of its last five scores; a direct candidate that
-    passes it is fine-tuned, and the best fine-tuned one that passes it too moves in."""
+    passes it is fine-tuned, and the best fine-tuned one that passes it too moves in. A new environment takes
+    the best of all."""
 
     def bar(target: Pair) -> float:
         return max((score for score in target.recent if not np.isnan(score)), default=-np.inf)
@@ -173,7 +176,8 @@ def recent_best(fine_tuned: int) -> TransferRule:
         return [place for place in places if candidates[place].score > bar(target)][:fine_tuned]
 
     def choose(target: Pair, candidates: Sequence[Candidate]) -> Candidate | None:
-        return _best_above(bar(target), [each for each in candidates if each.kind == "fine-tuned"])
+        able = [each for each in candidates if target.id == UNBORN or each.kind == "fine-tuned"]
+        return _best_above(bar(target), able)
 
     return TransferRule(_others, tune, choose)
 
@@ -206,7 +210,7 @@ def performance_novelty(low: float, high: float, nearest: int) -> Novelty:
     archived environment is known for good. Memory i, f64[2i + 1], has the scores in archived environment i of
     the archived agents 0 to i, then those of agent i in environments 0 to i - 1.
     """
-    seeds = evaluation_seeds(jax.random.key(0), 1)
+    seeds = evaluation_seeds(jax.random.key(0, impl="threefry2x32"), 1)
 
     def novelty(courses: Sequence[Any], state: State, arena: Arena) -> tuple[np.ndarray, tuple[Array, ...]]:
         agents = [*state.archive, *state.active]
@@ -305,17 +309,27 @@ class POET(Generic[C]):
                 if best is None or verdict:
                     log.append(_rejection(child, verdict, "after", best.score if best else None))
                 else:
-                    admitted.append(self._settle(replace(child, id=state.born + len(admitted)), best))
+                    child = replace(
+                        child, id=state.born + len(admitted), new=self._new(child, best, state, arena)
+                    )
+                    admitted.append(self._settle(child, best))
                     log.append(_birth(admitted[-1], self.space))
         log += [_rejection(child, "no room", "before", score) for child, score in waiting]
 
         active = (*state.active, *admitted)
         leaving = max(0, len(active) - self.config.capacity)
-        gone = tuple(Archived(p.id, p.course, p.agent, p.score, p.solved) for p in active[:leaving])
+        gone = tuple(Archived(p.id, p.course, p.agent, p.score, p.solved, p.new) for p in active[:leaving])
         log += [Event("extinction", {"id": old.id, "agent": old.agent, "score": old.score}) for old in gone]
         born = state.born + len(admitted)
         archive = state.archive + gone
         return replace(state, born=born, active=active[leaving:], archive=archive, memory=memory)
+
+    def _new(self, child: Pair[C], best: Candidate, state: State[C], arena: Arena) -> bool:
+        """Whether all agents so far, those of the archive too, find the child neither too hard nor too easy:
+        Enhanced POET's condition for ANNECS, where what is admitted has to please the active ones alone."""
+        archived = [old.agent for old in state.archive]
+        scores = [score for score, _ in arena.score(archived, [child.course] * len(archived))]
+        return self.criterion.judge(float(np.nanmax([best.score, *scores]))) is None
 
     def _children(
         self, key: jax.Array, state: State[C], arena: Arena, log: list[Event]
@@ -479,8 +493,7 @@ def _report(state: State) -> list[Event]:
         "active": len(state.active),
         "archived": len(state.archive),
         "solved": sum(each.solved for each in every),
-        # Environments that the machine made and later solved: the first one, given, does not count.
-        "annecs": sum(each.solved and each.id > 0 for each in every),
+        "annecs": sum(each.solved and each.new for each in every),
         "transfers": state.transfers,
         "best_transfer": state.best_transfer,
     }
