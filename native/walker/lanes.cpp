@@ -193,15 +193,17 @@ void part_contacts(const Terrain& t, const Body& b, bool upper, M live, float li
   M near = live & (b.y - tall < t.top(t.cell(b.x)));
   if (!any(near)) return;
   I cell = t.cell(b.x - wide);
+  F before = t.height(cell, -1), left = t.height(cell, 0);
   for (int k = 0; k < 4; k++, cell += 1) {
     F x = tofloat(cell) * CELL;
     M on = near & (x <= b.x + wide) & (cell < t.g->cells);
     if (!any(on)) break;
-    F before = t.height(cell, -1), left = t.height(cell, 0), right = t.height(cell, 1);
+    F right = t.height(cell, 1), after = t.height(cell, 2);
     M step = on & (before != left) & (x >= b.x - wide);
     if (any(step)) edge_contacts(b, upper, x, before, x, left + only(before == left, 1.0f),
                                  false, step, limit, 0, out);
-    edge_contacts(b, upper, x, left, x + CELL, right, t.height(cell, 2) == right, on, limit, 1 << (cell & 15), out);
+    edge_contacts(b, upper, x, left, x + CELL, right, after == right, on, limit, 1 << (cell & 15), out);
+    before = right, left = after;
   }
 }
 
@@ -518,7 +520,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
       F speed = j % 2 ? q.l[i] - q.u[i] : q.u[i] - q.h;
       F impulse = respond(motor[j], rated[j] - speed, -torque[j], torque[j], STIFF_JOINT, j % 2 ? 0.1f : 0.4f, step, true, may, reacts, restless);
       F stiff = only(reacts, STIFF_JOINT);
-      if (any(stopped[j])) {
+      if (any(stopped[j] & busy)) {
         impulse += respond(limit[j], -speed, floor[j], ceiling[j], STIFF_JOINT, 0.1f, step, stopped[j], may, reacts, restless);
         stiff += only(reacts, STIFF_JOINT);
       }
@@ -533,6 +535,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
     for (int i = 0; i < 2; i++) {
       for (int k = 0; k < slots[i].count; k++) {
         const Slot& c = slots[i].at[k];
+        if (!any(c.on & busy)) continue;
         F un = c.nx * q.x + c.ny * q.y + c.nu * q.u[i] + c.nl * q.l[i];
         F ut = c.ny * q.x - c.nx * q.y + c.tu * q.u[i] + c.tl * q.l[i];
         M rn, rt;
@@ -612,7 +615,7 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
     F deepest = 0.0f, worst = 0.0f, turned = 0.0f;
     for (int p = 4; p > 0; p--)
       for (int k = 0; k < part[p].count; k++)
-        deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+        if (any(part[p].at[k].on & busy)) deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
       const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
