@@ -325,35 +325,48 @@ AIGA_INLINE Vector blend(M mask, const Vector& yes, const Vector& no) {
   return r;
 }
 
-// m^-1 r, by eliminating the lower legs, the upper legs, then hull spin and hip point.
-AIGA_INLINE Vector solve(Arrow m, Vector r) {
-  F il[2], iu[2];
-  for (int i = 0; i < 2; i++) {
-    il[i] = 1.0f / m.ll[i];
-    F fu = m.ul[i] * il[i], fx = m.xl[i] * il[i], fy = m.yl[i] * il[i];
-    m.uu[i] -= fu * m.lu[i], m.ux[i] -= fu * m.lx[i], m.uy[i] -= fu * m.ly[i], r.u[i] -= fu * r.l[i];
-    m.xu[i] -= fx * m.lu[i], m.xx -= fx * m.lx[i], m.xy -= fx * m.ly[i], r.x -= fx * r.l[i];
-    m.yu[i] -= fy * m.lu[i], m.yx -= fy * m.lx[i], m.yy -= fy * m.ly[i], r.y -= fy * r.l[i];
-    iu[i] = 1.0f / m.uu[i];
-    F fh = m.hu[i] * iu[i];
-    fx = m.xu[i] * iu[i], fy = m.yu[i] * iu[i];
-    m.xx -= fx * m.ux[i], m.xy -= fx * m.uy[i], m.xh -= fx * m.uh[i], r.x -= fx * r.u[i];
-    m.yx -= fy * m.ux[i], m.yy -= fy * m.uy[i], m.yh -= fy * m.uh[i], r.y -= fy * r.u[i];
-    m.hx -= fh * m.ux[i], m.hy -= fh * m.uy[i], m.hh -= fh * m.uh[i], r.h -= fh * r.u[i];
+// A matrix taken apart, lower legs first, then upper legs, hull spin and hip point, to be solved for many right sides.
+struct Factors {
+  Arrow m;  // above the diagonal: what each column takes from the rows that are left; below: those rows
+  F ix, iy, ih, iu[2], il[2];  // 1 / diagonal
+
+  AIGA_MEMBER explicit Factors(const Arrow& matrix) : m(matrix) {
+    for (int i = 0; i < 2; i++) {
+      il[i] = 1.0f / m.ll[i];
+      m.ul[i] *= il[i], m.xl[i] *= il[i], m.yl[i] *= il[i];
+      m.uu[i] -= m.ul[i] * m.lu[i], m.ux[i] -= m.ul[i] * m.lx[i], m.uy[i] -= m.ul[i] * m.ly[i];
+      m.xu[i] -= m.xl[i] * m.lu[i], m.xx -= m.xl[i] * m.lx[i], m.xy -= m.xl[i] * m.ly[i];
+      m.yu[i] -= m.yl[i] * m.lu[i], m.yx -= m.yl[i] * m.lx[i], m.yy -= m.yl[i] * m.ly[i];
+      iu[i] = 1.0f / m.uu[i];
+      m.hu[i] *= iu[i], m.xu[i] *= iu[i], m.yu[i] *= iu[i];
+      m.xx -= m.xu[i] * m.ux[i], m.xy -= m.xu[i] * m.uy[i], m.xh -= m.xu[i] * m.uh[i];
+      m.yx -= m.yu[i] * m.ux[i], m.yy -= m.yu[i] * m.uy[i], m.yh -= m.yu[i] * m.uh[i];
+      m.hx -= m.hu[i] * m.ux[i], m.hy -= m.hu[i] * m.uy[i], m.hh -= m.hu[i] * m.uh[i];
+    }
+    ih = 1.0f / m.hh;
+    m.xh *= ih, m.yh *= ih;
+    m.xx -= m.xh * m.hx, m.xy -= m.xh * m.hy, m.yx -= m.yh * m.hx, m.yy -= m.yh * m.hy;
+    ix = 1.0f / m.xx;
+    m.yx *= ix;
+    iy = 1.0f / (m.yy - m.yx * m.xy);
   }
-  F ih = 1.0f / m.hh, fx = m.xh * ih, fy = m.yh * ih;
-  m.xx -= fx * m.hx, m.xy -= fx * m.hy, r.x -= fx * r.h;
-  m.yx -= fy * m.hx, m.yy -= fy * m.hy, r.y -= fy * r.h;
-  F ix = 1.0f / m.xx, f = m.yx * ix;
-  r.y = (r.y - f * r.x) / (m.yy - f * m.xy);
-  r.x = (r.x - m.xy * r.y) * ix;
-  r.h = (r.h - m.hx * r.x - m.hy * r.y) * ih;
-  for (int i = 0; i < 2; i++) {
-    r.u[i] = (r.u[i] - m.ux[i] * r.x - m.uy[i] * r.y - m.uh[i] * r.h) * iu[i];
-    r.l[i] = (r.l[i] - m.lx[i] * r.x - m.ly[i] * r.y - m.lu[i] * r.u[i]) * il[i];
+
+  AIGA_MEMBER Vector solve(Vector r) const {
+    for (int i = 0; i < 2; i++) {
+      r.u[i] -= m.ul[i] * r.l[i], r.x -= m.xl[i] * r.l[i], r.y -= m.yl[i] * r.l[i];
+      r.x -= m.xu[i] * r.u[i], r.y -= m.yu[i] * r.u[i], r.h -= m.hu[i] * r.u[i];
+    }
+    r.x -= m.xh * r.h, r.y -= m.yh * r.h;
+    r.y = (r.y - m.yx * r.x) * iy;
+    r.x = (r.x - m.xy * r.y) * ix;
+    r.h = (r.h - m.hx * r.x - m.hy * r.y) * ih;
+    for (int i = 0; i < 2; i++) {
+      r.u[i] = (r.u[i] - m.ux[i] * r.x - m.uy[i] * r.y - m.uh[i] * r.h) * iu[i];
+      r.l[i] = (r.l[i] - m.lx[i] * r.x - m.ly[i] * r.y - m.lu[i] * r.u[i]) * il[i];
+    }
+    return r;
   }
-  return r;
-}
+};
 
 // The contacts of one leg as the velocity solver sees them: how normal and tangent speeds follow from the free
 // velocities. Each lane's own come first, so that eight lanes with two contacts each are two slots and not
@@ -399,6 +412,7 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
                                      const F torque[4], const F rated[4],
                                      const F floor[4], const F ceiling[4], const M stopped[4], Vector& result) {
   struct Line { Vector along; F inverse, impulse; };  // M^-1 J^T, 1 / J M^-1 J^T
+  const Factors factors(mass);
   Line joint[4], normal[2][Slots::MOST], tangent[2][Slots::MOST];
   F stop[4];
   const F zero = 0.0f;
@@ -412,7 +426,7 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
     Vector row = none;
     if (j % 2) row.l[j / 2] = 1.0f, row.u[j / 2] = -1.0f;
     else row.u[j / 2] = 1.0f, row.h = -1.0f;
-    joint[j].along = solve(mass, row);
+    joint[j].along = factors.solve(row);
     joint[j].inverse = 1.0f / turning(joint[j].along, j);
     joint[j].impulse = stop[j] = zero;
   }
@@ -420,23 +434,24 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
   for (int i = 0; i < 2; i++)
     for (int k = 0; k < slots[i].count; k++) {
       const Slot& c = slots[i].at[k];
+      if (!any(c.on & lanes)) continue;
       Vector row = none;
       row.x = c.nx, row.y = c.ny, row.u[i] = c.nu, row.l[i] = c.nl;
-      normal[i][k].along = solve(mass, row);
+      normal[i][k].along = factors.solve(row);
       normal[i][k].inverse = only(c.on, 1.0f / speed(normal[i][k].along, i, c.nx, c.ny, c.nu, c.nl));
       row.x = c.ny, row.y = -c.nx, row.u[i] = c.tu, row.l[i] = c.tl;
-      tangent[i][k].along = solve(mass, row);
+      tangent[i][k].along = factors.solve(row);
       tangent[i][k].inverse = only(c.on, 1.0f / speed(tangent[i][k].along, i, c.ny, -c.nx, c.tu, c.tl));
       normal[i][k].impulse = tangent[i][k].impulse = zero;
     }
-  Vector q = solve(mass, momentum);
+  Vector q = factors.solve(momentum);
   for (int round = 0; round < SWEEPS; round++) {
     for (int j = 0; j < 4; j++) {
       Line& r = joint[j];
       F p = clamp(r.impulse + (rated[j] - turning(q, j)) * r.inverse, -torque[j], torque[j]);
       push(q, r.along, p - r.impulse);
       r.impulse = p;
-      if (!any(stopped[j])) continue;
+      if (!any(stopped[j] & lanes)) continue;
       p = clamp(stop[j] - turning(q, j) * r.inverse, floor[j], ceiling[j]);
       push(q, r.along, p - stop[j]);
       stop[j] = p;
@@ -444,6 +459,7 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
     for (int i = 0; i < 2; i++)
       for (int k = 0; k < slots[i].count; k++) {
         const Slot& c = slots[i].at[k];
+        if (!any(c.on & lanes)) continue;
         Line &n = normal[i][k], &t = tangent[i][k];
         F bound = FRICTION * n.impulse;
         F p = clamp(t.impulse - speed(q, i, c.ny, -c.nx, c.tu, c.tl) * t.inverse, -bound, bound);
@@ -566,7 +582,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
       }
     }
     // A lane found at rest still takes this step: what its rows miss falls from a thousandth to a millionth.
-    Vector d = solve(m, g);
+    Vector d = Factors(m).solve(g);
     q.x += only(busy, d.x), q.y += only(busy, d.y), q.h += only(busy, d.h);
     for (int i = 0; i < 2; i++) q.u[i] += only(busy, d.u[i]), q.l[i] += only(busy, d.l[i]);
     busy &= restless;
