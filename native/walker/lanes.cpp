@@ -190,7 +190,8 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, M continue
 void part_contacts(const Terrain& t, const Body& b, bool upper, M live, float limit, Contacts& out) {
   const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
   F tall = HALF * abs(b.c) + half_width * abs(b.s) + limit, wide = HALF * abs(b.s) + half_width * abs(b.c) + limit;
-  M near = live & (b.y - tall < t.top(t.cell(b.x)));
+  F lowest = b.y - tall;
+  M near = live & (lowest < t.top(t.cell(b.x)));
   if (!any(near)) return;
   I cell = t.cell(b.x - wide);
   F before = t.height(cell, -1), left = t.height(cell, 0);
@@ -199,10 +200,11 @@ void part_contacts(const Terrain& t, const Body& b, bool upper, M live, float li
     M on = near & (x <= b.x + wide) & (cell < t.g->cells);
     if (!any(on)) break;
     F right = t.height(cell, 1), after = t.height(cell, 2);
-    M step = on & (before != left) & (x >= b.x - wide);
+    M step = on & (before != left) & (x >= b.x - wide) & (lowest <= max(before, left));
+    M slope = on & (lowest <= max(left, right));
     if (any(step)) edge_contacts(b, upper, x, before, x, left + only(before == left, 1.0f),
                                  false, step, limit, 0, out);
-    edge_contacts(b, upper, x, left, x + CELL, right, after == right, on, limit, 1 << (cell & 15), out);
+    if (any(slope)) edge_contacts(b, upper, x, left, x + CELL, right, after == right, slope, limit, 1 << (cell & 15), out);
     before = right, left = after;
   }
 }
@@ -833,7 +835,7 @@ void lidar(F x, F y, const Terrain& t, F fraction[10]) {
     F hit_l = -1.0f, hit_r = 0.0f, hit_x = 1e9f;
     M open = true;
     F drop = rays.cot[k];
-    for (int j = 0; j < rays.cells[k]; j++) {
+    for (int j = 0; j < rays.cells[k] && any(open); j++) {
       F xl = x0 + j * CELL;
       F el = left[j] + xl * drop, er = right[j] + (xl + CELL) * drop;
       M hit = open & (j ? (max(el, er) >= 0.0f) : (er >= 0.0f));
