@@ -80,6 +80,11 @@ struct Contact {
   F px, py;          // where, in the world
   F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
   F depth;           // distance of the cores, negative inside
+
+  AIGA_MEMBER void clear() {
+    on = by_face = shared = false;
+    nx = ny = px = py = lx = ly = offset = depth = 0.0f;
+  }
 };
 
 // Lanes have lists of different lengths, side by side: `used` says how much of its own each has filled, and `count`
@@ -91,7 +96,7 @@ AIGA_INLINE void each_place(M lanes, I& used, T* at, int& count, Put put) {
   for (int place = 0; any(lanes); place++) {
     const M here = lanes & (now == place);
     if (!any(here)) continue;
-    if (place == count) at[count++] = T{};
+    if (place == count) at[count++].clear();
     put(here, at[place]);
     lanes &= ~here;
   }
@@ -377,6 +382,11 @@ struct Slot {
   M on;
   F nx, ny;          // the normal; the tangent is (ny, -nx)
   F nu, nl, tu, tl;  // on the upper and the lower spin
+
+  AIGA_MEMBER void clear() {
+    on = false;
+    nx = ny = nu = nl = tu = tl = 0.0f;
+  }
 };
 
 struct Slots {
