@@ -65,7 +65,7 @@ struct Terrain {
   const Ground* g;
   I heights, tops;  // where the course of each lane begins
 
-  I cell(F x) const { return truncate(max(min(x * (1.0f / CELL), splat(g->cells - 1.0f)), splat(0.0f))); }
+  I cell(F x) const { return truncate(max(min(x * (1.0f / CELL), g->cells - 1.0f), 0.0f)); }
   F height(I cell, int k) const { return gather(g->heights, heights + cell * 2 + k); }  // k 0 left, 1 right
   F top(I cell) const { return gather(g->tops, tops + cell); }
 };
@@ -74,30 +74,56 @@ struct Terrain {
 // manifolds either the edge is the reference, and a point of the part is kept off its line, or a face of the
 // part is, and a point of the edge is kept off that face.
 struct Contact {
-  I on, by_face;
-  I shared;          // the next edge has the same point
+  M on, by_face;
+  M shared;          // the next edge has the same point
   F nx, ny;          // from the ground into the part
   F px, py;          // where, in the world
   F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
   F depth;           // distance of the cores, negative inside
+
+  AIGA_MEMBER void clear() {
+    on = by_face = shared = false;
+    nx = ny = px = py = lx = ly = offset = depth = 0.0f;
+  }
 };
+
+// Lanes have lists of different lengths, side by side: `used` says how much of its own each has filled, and `count`
+// is the longest. Calls put(lanes, at[place]) for every place at which some of `lanes` go on.
+template <typename T, typename Put>
+AIGA_INLINE void each_place(M lanes, I& used, T* at, int& count, Put put) {
+  const I now = used;
+  used += only(lanes, I(1));
+  for (int place = 0; any(lanes); place++) {
+    const M here = lanes & (now == place);
+    if (!any(here)) continue;
+    if (place == count) at[count++].clear();
+    put(here, at[place]);
+    lanes &= ~here;
+  }
+}
 
 // Those of one leg part.
 struct Contacts {
-  static constexpr int MOST = 48;  // four cells, a slope and a face each, two points; found again twice by `arrive`
+  static constexpr int MOST = 16;  // four cells, a slope and a face each, two points
   int count = 0;
-  I cells{};  // of the ground, that are touched, one bit each
+  I used = 0;
+  I cells = 0;  // of the ground, that are touched, one bit each
   Contact at[MOST];
 
-  void forget(I lanes) {
-    int kept = 0;
-    for (int k = 0; k < count; k++) {
-      I on = at[k].on & ~lanes;
-      if (!any(on)) continue;
-      if (kept != k) at[kept] = at[k];
-      at[kept++].on = on;
-    }
-    count = kept, cells &= ~lanes;
+  void add(const Contact& c) {
+    each_place(c.on, used, at, count, [&](M here, Contact& to) {
+      to.on |= here, to.by_face |= here & c.by_face, to.shared |= here & c.shared;
+      to.nx = select(here, c.nx, to.nx), to.ny = select(here, c.ny, to.ny);
+      to.px = select(here, c.px, to.px), to.py = select(here, c.py, to.py);
+      to.lx = select(here, c.lx, to.lx), to.ly = select(here, c.ly, to.ly);
+      to.offset = select(here, c.offset, to.offset), to.depth = select(here, c.depth, to.depth);
+    });
+  }
+
+  void forget(M lanes) {
+    for (int k = 0; k < count; k++) at[k].on &= ~lanes, at[k].by_face &= ~lanes, at[k].shared &= ~lanes;
+    while (count && !any(at[count - 1].on)) count--;
+    used = only(~lanes, used), cells = only(~lanes, cells);
   }
 };
 
@@ -115,14 +141,14 @@ AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
 }
 
 // Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points.
-void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continues, I live, float limit, I cells,
+void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, M continues, M live, float limit, I cells,
                    Contacts& out) {
   const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
   F ex = x2 - x1, ey = y2 - y1, squared = ex * ex + ey * ey, inverse = 1.0f / sqrt(squared);
   F length = squared * inverse;
   ex *= inverse, ey *= inverse;
   F nx = -ey, ny = ex, dx = b.x - x1, dy = b.y - y1, height = nx * dx + ny * dy;
-  I behind = height < 0.0f;
+  M behind = height < 0.0f;
   nx = select(behind, -nx, nx), ny = select(behind, -ny, ny), height = abs(height);
   // In the part's own frame it is an upright box: n is (na, nb), the edge runs from (u1, v1) along (ea, eb).
   F na = nx * b.c + ny * b.s, nb = ny * b.c - nx * b.s;
@@ -132,17 +158,17 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continue
   F u1 = -(b.c * dx + b.s * dy), v1 = b.s * dx - b.c * dy, u2 = u1 + ea * length, v2 = v1 + eb * length;
   F right = min(u1, u2), left = -max(u1, u2), above = min(v1, v2), below = -max(v1, v2);
   F across = max(right, left) - half_width, along = max(above, below) - HALF, by_part = max(across, along);
-  I on = live & (by_edge <= limit) & (by_part <= limit);
+  M on = live & (by_edge <= limit) & (by_part <= limit);
   if (!any(on)) return;
-  I face = by_part > 0.98f * by_edge + 0.001f;
-  I side = selecti(face, across > along, abs(na) > abs(nb));  // a left or right face, not top or bottom
-  I positive = selecti(side, selecti(face, right > left, na < 0.0f), selecti(face, above > below, nb < 0.0f));
-  F sign = select(positive, splat(1.0f), splat(-1.0f));
+  M face = by_part > 0.98f * by_edge + 0.001f;
+  M side = select(face, across > along, abs(na) > abs(nb));  // a left or right face, not top or bottom
+  M positive = select(side, select(face, right > left, na < 0.0f), select(face, above > below, nb < 0.0f));
+  F sign = select(positive, 1.0f, -1.0f);
   F fa = only(side, sign), fb = only(~side, sign);  // the face's normal
-  F distance = select(side, splat(half_width), splat(HALF)), half = select(side, splat(HALF), splat(half_width));
+  F distance = select(side, half_width, HALF), half = select(side, HALF, half_width);
   // The face clipped to the edge's ends, or the edge to the face's.
   F slope = select(side, eb, ea);
-  slope = select(abs(slope) < 1e-6f, splat(1e-6f), slope);
+  slope = select(abs(slope) < 1e-6f, 1e-6f, slope);
   F origin = select(face, select(side, v1, u1), ea * (fa * distance - u1) + eb * (fb * distance - v1));
   F from = only(face, -half), to = select(face, half, length);
   F inverse_slope = 1.0f / slope, t1 = (from - origin) * inverse_slope, t2 = (to - origin) * inverse_slope;
@@ -157,37 +183,41 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, I continue
     F v = select(face, v1 + t * eb, select(side, t, fb * distance));
     k.depth = select(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1));
     k.on = on & (k.depth <= limit);
-    out.cells |= k.on & cells;
+    out.cells |= only(k.on, cells);
     k.shared = continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f);
     k.lx = select(face, fa, u), k.ly = select(face, fb, v);
     k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
-    if (any(k.on)) out.at[out.count++] = k;
+    out.add(k);
   }
 }
 
 // All contacts of one leg part with cores closer than `limit`.
-void part_contacts(const Terrain& t, const Body& b, bool upper, I live, float limit, Contacts& out) {
+void part_contacts(const Terrain& t, const Body& b, bool upper, M live, float limit, Contacts& out) {
   const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
   F tall = HALF * abs(b.c) + half_width * abs(b.s) + limit, wide = HALF * abs(b.s) + half_width * abs(b.c) + limit;
-  I near = live & (b.y - tall < t.top(t.cell(b.x)));
+  F lowest = b.y - tall;
+  M near = live & (lowest < t.top(t.cell(b.x)));
   if (!any(near)) return;
   I cell = t.cell(b.x - wide);
+  F before = t.height(cell, -1), left = t.height(cell, 0);
   for (int k = 0; k < 4; k++, cell += 1) {
     F x = tofloat(cell) * CELL;
-    I on = near & (x <= b.x + wide) & (cell < t.g->cells);
+    M on = near & (x <= b.x + wide) & (cell < t.g->cells);
     if (!any(on)) break;
-    F before = t.height(cell, -1), left = t.height(cell, 0), right = t.height(cell, 1);
-    I step = on & (before != left) & (x >= b.x - wide);
-    if (any(step)) edge_contacts(b, upper, x, before, x, left + only(before == left, splat(1.0f)),
-                                 splati(0), step, limit, splati(0), out);
-    edge_contacts(b, upper, x, left, x + CELL, right, t.height(cell, 2) == right, on, limit, splati(1) << (cell & 15), out);
+    F right = t.height(cell, 1), after = t.height(cell, 2);
+    M step = on & (before != left) & (x >= b.x - wide) & (lowest <= max(before, left));
+    M slope = on & (lowest <= max(left, right));
+    if (any(step)) edge_contacts(b, upper, x, before, x, left + only(before == left, 1.0f),
+                                 false, step, limit, 0, out);
+    if (any(slope)) edge_contacts(b, upper, x, left, x + CELL, right, after == right, slope, limit, 1 << (cell & 15), out);
+    before = right, left = after;
   }
 }
 
 // The distance of the hull's core from the ground, where it can be below the skin; else a kilometre.
 F hull_distance(const Terrain& t, const Body& b) {
-  F distance = splat(1e3f);
-  I near = b.y - 1.05f - SKIN < t.top(t.cell(b.x));  // its farthest corner is 1.02 m away
+  F distance = 1e3f;
+  M near = b.y - 1.05f - SKIN < t.top(t.cell(b.x));  // its farthest corner is 1.02 m away
   if (!any(near)) return distance;
   F ox = b.x - (b.c * HULL_CX - b.s * HULL_CY), oy = b.y - (b.s * HULL_CX + b.c * HULL_CY);
   for (int k = 0; k < HULL_POINTS; k++) {
@@ -200,7 +230,7 @@ F hull_distance(const Terrain& t, const Body& b) {
   I node = t.cell(ox - 1.2f) + 1;
   for (int k = 0; k < 5; k++, node += 1) {
     F dx = tofloat(node) * CELL - ox, dy = max(t.height(node, -1), t.height(node, 0)) - oy;
-    F u = b.c * dx + b.s * dy, v = b.c * dy - b.s * dx, outside = splat(-1e9f);
+    F u = b.c * dx + b.s * dy, v = b.c * dy - b.s * dx, outside = -1e9f;
     for (int j = 0; j < HULL_POINTS; j++) {
       const int n = (j + 1) % HULL_POINTS;
       const float ex = HULL_X[n] - HULL_X[j], ey = HULL_Y[n] - HULL_Y[j], length = std::sqrt(ex * ex + ey * ey);
@@ -208,7 +238,7 @@ F hull_distance(const Terrain& t, const Body& b) {
     }
     distance = min(distance, outside);
   }
-  return select(near, distance, splat(1e3f));
+  return select(near, distance, 1e3f);
 }
 
 // One row of the velocity solver: an impulse in [low, high] that wants its speed to reach a target.
@@ -221,19 +251,19 @@ struct Row {
 // whether it reacts (an active set with multipliers: a reacting row that leaves its bounds is held there, a
 // held row whose speed passes its target reacts again). A first guess of the side comes from `guess`, about the
 // mass that the row has to move. `may` is where a row may still change sides in this step.
-AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, int step, I on, I& may, I& reacts, I& restless) {
+AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, int step, M on, M& may, M& reacts, M& restless) {
   if (step == 0) {
-    r.side = select(error * guess > high, splat(1.0f), select(error * guess < low, splat(-1.0f), splat(0.0f)));
+    r.side = select(error * guess > high, 1.0f, select(error * guess < low, -1.0f, 0.0f));
     r.impulse = select(r.side > 0.0f, high, only(r.side < 0.0f, low));
   } else {
-    I free = r.side == 0.0f;
+    M free = r.side == 0.0f;
     F impulse = select(free, r.impulse + stiff * error, r.impulse);
-    I up = free & (impulse > high + EDGE), down = free & (impulse < low - EDGE);
-    I again = ~free & (error * r.side < -EDGE) & (high > low);
-    I changes = on & may & (up | down | again);
+    M up = free & (impulse > high + EDGE), down = free & (impulse < low - EDGE);
+    M again = ~free & (error * r.side < -EDGE) & (high > low);
+    M changes = on & may & (up | down | again);
     restless |= on & (up | down | again);
     if (step >= ONE_BY_ONE) may &= ~changes;
-    r.side = select(changes, select(up, splat(1.0f), only(down, splat(-1.0f))), r.side);
+    r.side = select(changes, select(up, 1.0f, only(down, -1.0f)), r.side);
     r.impulse = select(r.side > 0.0f, high, select(r.side < 0.0f, low, impulse));
   }
   reacts = on & (r.side == 0.0f);
@@ -244,16 +274,16 @@ AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, 
 // The same for a row that can only push: its impulse has no upper bound, its target is zero.
 struct Push {
   F impulse;
-  I held;  // at zero
+  M held;  // at zero
 };
 
-AIGA_INLINE F respond(Push& r, F error, float stiff, int step, I on, I& may, I& reacts, I& restless) {
+AIGA_INLINE F respond(Push& r, F error, float stiff, int step, M on, M& may, M& reacts, M& restless) {
   if (step == 0) {
     r.held = error < 0.0f;
-    r.impulse = splat(0.0f);
+    r.impulse = 0.0f;
   } else {
     F impulse = r.impulse + stiff * error;
-    I changes = on & selecti(r.held, error > EDGE, impulse < -EDGE);
+    M changes = on & select(r.held, error > EDGE, impulse < -EDGE);
     restless |= changes;
     changes &= may;
     if (step >= ONE_BY_ONE) may &= ~changes;
@@ -296,49 +326,67 @@ AIGA_INLINE Vector times(const Arrow& m, const Vector& v) {
   return r;
 }
 
-AIGA_INLINE Vector blend(I mask, const Vector& yes, const Vector& no) {
+AIGA_INLINE Vector blend(M mask, const Vector& yes, const Vector& no) {
   Vector r = {select(mask, yes.x, no.x), select(mask, yes.y, no.y), select(mask, yes.h, no.h)};
   for (int i = 0; i < 2; i++) r.u[i] = select(mask, yes.u[i], no.u[i]), r.l[i] = select(mask, yes.l[i], no.l[i]);
   return r;
 }
 
-// m^-1 r, by eliminating the lower legs, the upper legs, then hull spin and hip point.
-AIGA_INLINE Vector solve(Arrow m, Vector r) {
-  F il[2], iu[2];
-  for (int i = 0; i < 2; i++) {
-    il[i] = 1.0f / m.ll[i];
-    F fu = m.ul[i] * il[i], fx = m.xl[i] * il[i], fy = m.yl[i] * il[i];
-    m.uu[i] -= fu * m.lu[i], m.ux[i] -= fu * m.lx[i], m.uy[i] -= fu * m.ly[i], r.u[i] -= fu * r.l[i];
-    m.xu[i] -= fx * m.lu[i], m.xx -= fx * m.lx[i], m.xy -= fx * m.ly[i], r.x -= fx * r.l[i];
-    m.yu[i] -= fy * m.lu[i], m.yx -= fy * m.lx[i], m.yy -= fy * m.ly[i], r.y -= fy * r.l[i];
-    iu[i] = 1.0f / m.uu[i];
-    F fh = m.hu[i] * iu[i];
-    fx = m.xu[i] * iu[i], fy = m.yu[i] * iu[i];
-    m.xx -= fx * m.ux[i], m.xy -= fx * m.uy[i], m.xh -= fx * m.uh[i], r.x -= fx * r.u[i];
-    m.yx -= fy * m.ux[i], m.yy -= fy * m.uy[i], m.yh -= fy * m.uh[i], r.y -= fy * r.u[i];
-    m.hx -= fh * m.ux[i], m.hy -= fh * m.uy[i], m.hh -= fh * m.uh[i], r.h -= fh * r.u[i];
+// A matrix taken apart, lower legs first, then upper legs, hull spin and hip point, to be solved for many right sides.
+struct Factors {
+  Arrow m;  // above the diagonal: what each column takes from the rows that are left; below: those rows
+  F ix, iy, ih, iu[2], il[2];  // 1 / diagonal
+
+  AIGA_MEMBER explicit Factors(const Arrow& matrix) : m(matrix) {
+    for (int i = 0; i < 2; i++) {
+      il[i] = 1.0f / m.ll[i];
+      m.ul[i] *= il[i], m.xl[i] *= il[i], m.yl[i] *= il[i];
+      m.uu[i] -= m.ul[i] * m.lu[i], m.ux[i] -= m.ul[i] * m.lx[i], m.uy[i] -= m.ul[i] * m.ly[i];
+      m.xu[i] -= m.xl[i] * m.lu[i], m.xx -= m.xl[i] * m.lx[i], m.xy -= m.xl[i] * m.ly[i];
+      m.yu[i] -= m.yl[i] * m.lu[i], m.yx -= m.yl[i] * m.lx[i], m.yy -= m.yl[i] * m.ly[i];
+      iu[i] = 1.0f / m.uu[i];
+      m.hu[i] *= iu[i], m.xu[i] *= iu[i], m.yu[i] *= iu[i];
+      m.xx -= m.xu[i] * m.ux[i], m.xy -= m.xu[i] * m.uy[i], m.xh -= m.xu[i] * m.uh[i];
+      m.yx -= m.yu[i] * m.ux[i], m.yy -= m.yu[i] * m.uy[i], m.yh -= m.yu[i] * m.uh[i];
+      m.hx -= m.hu[i] * m.ux[i], m.hy -= m.hu[i] * m.uy[i], m.hh -= m.hu[i] * m.uh[i];
+    }
+    ih = 1.0f / m.hh;
+    m.xh *= ih, m.yh *= ih;
+    m.xx -= m.xh * m.hx, m.xy -= m.xh * m.hy, m.yx -= m.yh * m.hx, m.yy -= m.yh * m.hy;
+    ix = 1.0f / m.xx;
+    m.yx *= ix;
+    iy = 1.0f / (m.yy - m.yx * m.xy);
   }
-  F ih = 1.0f / m.hh, fx = m.xh * ih, fy = m.yh * ih;
-  m.xx -= fx * m.hx, m.xy -= fx * m.hy, r.x -= fx * r.h;
-  m.yx -= fy * m.hx, m.yy -= fy * m.hy, r.y -= fy * r.h;
-  F ix = 1.0f / m.xx, f = m.yx * ix;
-  r.y = (r.y - f * r.x) / (m.yy - f * m.xy);
-  r.x = (r.x - m.xy * r.y) * ix;
-  r.h = (r.h - m.hx * r.x - m.hy * r.y) * ih;
-  for (int i = 0; i < 2; i++) {
-    r.u[i] = (r.u[i] - m.ux[i] * r.x - m.uy[i] * r.y - m.uh[i] * r.h) * iu[i];
-    r.l[i] = (r.l[i] - m.lx[i] * r.x - m.ly[i] * r.y - m.lu[i] * r.u[i]) * il[i];
+
+  AIGA_MEMBER Vector solve(Vector r) const {
+    for (int i = 0; i < 2; i++) {
+      r.u[i] -= m.ul[i] * r.l[i], r.x -= m.xl[i] * r.l[i], r.y -= m.yl[i] * r.l[i];
+      r.x -= m.xu[i] * r.u[i], r.y -= m.yu[i] * r.u[i], r.h -= m.hu[i] * r.u[i];
+    }
+    r.x -= m.xh * r.h, r.y -= m.yh * r.h;
+    r.y = (r.y - m.yx * r.x) * iy;
+    r.x = (r.x - m.xy * r.y) * ix;
+    r.h = (r.h - m.hx * r.x - m.hy * r.y) * ih;
+    for (int i = 0; i < 2; i++) {
+      r.u[i] = (r.u[i] - m.ux[i] * r.x - m.uy[i] * r.y - m.uh[i] * r.h) * iu[i];
+      r.l[i] = (r.l[i] - m.lx[i] * r.x - m.ly[i] * r.y - m.lu[i] * r.u[i]) * il[i];
+    }
+    return r;
   }
-  return r;
-}
+};
 
 // The contacts of one leg as the velocity solver sees them: how normal and tangent speeds follow from the free
 // velocities. Each lane's own come first, so that eight lanes with two contacts each are two slots and not
 // sixteen.
 struct Slot {
-  I on;
+  M on;
   F nx, ny;          // the normal; the tangent is (ny, -nx)
   F nu, nl, tu, tl;  // on the upper and the lower spin
+
+  AIGA_MEMBER void clear() {
+    on = false;
+    nx = ny = nu = nl = tu = tl = 0.0f;
+  }
 };
 
 struct Slots {
@@ -348,44 +396,38 @@ struct Slots {
 
   void pack(const Contacts& of_upper, const Contacts& of_lower, const Body& upper, const Body& lower, F ux, F uy, F lx,
             F ly) {
-    int used[W] = {};
-    for (Slot& slot : at) slot.on = splati(0);
+    I used = 0;
+    count = 0;
     for (int k = 0; k < of_lower.count + of_upper.count; k++) {
       const bool is_upper = k >= of_lower.count;
       const Contact& c = is_upper ? of_upper.at[k - of_lower.count] : of_lower.at[k];
       const Body& part = is_upper ? upper : lower;
       F x = c.px - part.x, y = c.py - part.y;
       F ax = is_upper ? ux + x : 2 * ux, ay = is_upper ? uy + y : 2 * uy;
-      F bx = is_upper ? F{} : lx + x, by = is_upper ? F{} : ly + y;
+      F bx = is_upper ? 0.0f : lx + x, by = is_upper ? 0.0f : ly + y;
       const F nu = ax * c.ny - ay * c.nx, tu = -ax * c.nx - ay * c.ny;
       const F nl = bx * c.ny - by * c.nx, tl = -bx * c.nx - by * c.ny;
-      const I own = c.on & ~c.shared;  // one of two equal points is enough for velocities
-      for (int lane = 0; lane < W; lane++) {
-        if (!own[lane] || used[lane] == MOST) continue;
-        Slot& to = at[used[lane]++];
-        to.on[lane] = -1;
-        to.nx[lane] = c.nx[lane], to.ny[lane] = c.ny[lane];
-        to.nu[lane] = nu[lane], to.nl[lane] = nl[lane], to.tu[lane] = tu[lane], to.tl[lane] = tl[lane];
-      }
-    }
-    count = *std::max_element(used, used + W);
-    for (int k = 0; k < count; k++) {  // what a lane does not use must be finite
-      Slot& s = at[k];
-      s.nx = only(s.on, s.nx), s.ny = only(s.on, s.ny);
-      s.nu = only(s.on, s.nu), s.nl = only(s.on, s.nl), s.tu = only(s.on, s.tu), s.tl = only(s.on, s.tl);
+      const M own = c.on & ~c.shared & (used < MOST);  // one of two equal points is enough for velocities
+      each_place(own, used, at, count, [&](M here, Slot& to) {
+        to.on |= here;
+        to.nx = select(here, c.nx, to.nx), to.ny = select(here, c.ny, to.ny);
+        to.nu = select(here, nu, to.nu), to.nl = select(here, nl, to.nl);
+        to.tu = select(here, tu, to.tu), to.tl = select(here, tl, to.tl);
+      });
     }
   }
 };
 
 // Where Newton's steps find no rest (a leg wedged between two contacts has several answers, or none): Box2D's
 // own way, sweeps over the rows one after the other, from no impulse at all.
-__attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& momentum, const Slots slots[2],
+__attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& momentum, const Slots slots[2],
                                      const F torque[4], const F rated[4],
-                                     const F floor[4], const F ceiling[4], const I stopped[4], Vector& result) {
+                                     const F floor[4], const F ceiling[4], const M stopped[4], Vector& result) {
   struct Line { Vector along; F inverse, impulse; };  // M^-1 J^T, 1 / J M^-1 J^T
+  const Factors factors(mass);
   Line joint[4], normal[2][Slots::MOST], tangent[2][Slots::MOST];
   F stop[4];
-  const F zero = splat(0.0f);
+  const F zero = 0.0f;
   const Vector none = {zero, zero, zero, {zero, zero}, {zero, zero}};
   auto push = [](Vector& v, const Vector& along, F impulse) {
     v.x += impulse * along.x, v.y += impulse * along.y, v.h += impulse * along.h;
@@ -394,9 +436,9 @@ __attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& m
   auto turning = [](const Vector& v, int j) { return j % 2 ? v.l[j / 2] - v.u[j / 2] : v.u[j / 2] - v.h; };
   for (int j = 0; j < 4; j++) {
     Vector row = none;
-    if (j % 2) row.l[j / 2] = splat(1.0f), row.u[j / 2] = splat(-1.0f);
-    else row.u[j / 2] = splat(1.0f), row.h = splat(-1.0f);
-    joint[j].along = solve(mass, row);
+    if (j % 2) row.l[j / 2] = 1.0f, row.u[j / 2] = -1.0f;
+    else row.u[j / 2] = 1.0f, row.h = -1.0f;
+    joint[j].along = factors.solve(row);
     joint[j].inverse = 1.0f / turning(joint[j].along, j);
     joint[j].impulse = stop[j] = zero;
   }
@@ -404,23 +446,24 @@ __attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& m
   for (int i = 0; i < 2; i++)
     for (int k = 0; k < slots[i].count; k++) {
       const Slot& c = slots[i].at[k];
+      if (!any(c.on & lanes)) continue;
       Vector row = none;
       row.x = c.nx, row.y = c.ny, row.u[i] = c.nu, row.l[i] = c.nl;
-      normal[i][k].along = solve(mass, row);
+      normal[i][k].along = factors.solve(row);
       normal[i][k].inverse = only(c.on, 1.0f / speed(normal[i][k].along, i, c.nx, c.ny, c.nu, c.nl));
       row.x = c.ny, row.y = -c.nx, row.u[i] = c.tu, row.l[i] = c.tl;
-      tangent[i][k].along = solve(mass, row);
+      tangent[i][k].along = factors.solve(row);
       tangent[i][k].inverse = only(c.on, 1.0f / speed(tangent[i][k].along, i, c.ny, -c.nx, c.tu, c.tl));
       normal[i][k].impulse = tangent[i][k].impulse = zero;
     }
-  Vector q = solve(mass, momentum);
+  Vector q = factors.solve(momentum);
   for (int round = 0; round < SWEEPS; round++) {
     for (int j = 0; j < 4; j++) {
       Line& r = joint[j];
       F p = clamp(r.impulse + (rated[j] - turning(q, j)) * r.inverse, -torque[j], torque[j]);
       push(q, r.along, p - r.impulse);
       r.impulse = p;
-      if (!any(stopped[j])) continue;
+      if (!any(stopped[j] & lanes)) continue;
       p = clamp(stop[j] - turning(q, j) * r.inverse, floor[j], ceiling[j]);
       push(q, r.along, p - stop[j]);
       stop[j] = p;
@@ -428,6 +471,7 @@ __attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& m
     for (int i = 0; i < 2; i++)
       for (int k = 0; k < slots[i].count; k++) {
         const Slot& c = slots[i].at[k];
+        if (!any(c.on & lanes)) continue;
         Line &n = normal[i][k], &t = tangent[i][k];
         F bound = FRICTION * n.impulse;
         F p = clamp(t.impulse - speed(q, i, c.ny, -c.nx, c.tu, c.tl) * t.inverse, -bound, bound);
@@ -441,7 +485,7 @@ __attribute__((noinline)) void sweep(I lanes, const Arrow& mass, const Vector& m
   result = blend(lanes, q, result);
 }
 
-struct Stopped { I low, high; };  // joints at a limit
+struct Stopped { M low, high; };  // joints at a limit
 
 // Velocities after joints, motors, limits and contacts. On entry the bodies carry their own velocities, which
 // need not agree at the joints; on return they do.
@@ -453,8 +497,8 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
   F ux[2], uy[2], lx[2], ly[2];
   Arrow mass;
   Vector momentum, q;
-  mass.xx = mass.yy = splat(MASS), mass.xy = splat(0.0f);
-  mass.xh = -MASS_H * ry, mass.yh = MASS_H * rx, mass.hh = splat(INERTIA_H + MASS_H * (hx * hx + hy * hy));
+  mass.xx = mass.yy = MASS, mass.xy = 0.0f;
+  mass.xh = -MASS_H * ry, mass.yh = MASS_H * rx, mass.hh = INERTIA_H + MASS_H * (hx * hx + hy * hy);
   F vy[5];
   for (int k = 0; k < 5; k++) vy[k] = b[k].vy + GRAVITY * DT;
   momentum.x = MASS_H * b[0].vx, momentum.y = MASS_H * vy[0];
@@ -465,9 +509,9 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
     ux[i] = HALF * u.s, uy[i] = -HALF * u.c, lx[i] = HALF * l.s, ly[i] = -HALF * l.c;
     mass.xu[i] = -(MASS_U + 2 * MASS_L) * uy[i], mass.yu[i] = (MASS_U + 2 * MASS_L) * ux[i];
     mass.xl[i] = -MASS_L * ly[i], mass.yl[i] = MASS_L * lx[i];
-    mass.hu[i] = splat(0.0f);
-    mass.uu[i] = splat(INERTIA_U + (MASS_U + 4 * MASS_L) * HALF * HALF);
-    mass.ll[i] = splat(INERTIA_L + MASS_L * HALF * HALF);
+    mass.hu[i] = 0.0f;
+    mass.uu[i] = INERTIA_U + (MASS_U + 4 * MASS_L) * HALF * HALF;
+    mass.ll[i] = INERTIA_L + MASS_L * HALF * HALF;
     mass.ul[i] = 2 * MASS_L * (ux[i] * lx[i] + uy[i] * ly[i]);
     momentum.x += MASS_U * u.vx + MASS_L * l.vx;
     momentum.y += MASS_U * vu + MASS_L * vl;
@@ -484,17 +528,17 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
   Push normal[2][Slots::MOST];
   Row tangent[2][Slots::MOST], motor[4], limit[4];
   F torque[4], rated[4], floor[4], ceiling[4];
-  I stopped[4];
+  M stopped[4];
   for (int j = 0; j < 4; j++) {
     stopped[j] = stops[j].low | stops[j].high;
-    floor[j] = only(stops[j].high, splat(-1e9f)), ceiling[j] = only(stops[j].low, splat(1e9f));
-    torque[j] = min(abs(action[j]), splat(1.0f)) * (MAX_TORQUE * DT);
-    rated[j] = select(action[j] < 0.0f, splat(-RATED[j]), splat(RATED[j]));
+    floor[j] = only(stops[j].high, -1e9f), ceiling[j] = only(stops[j].low, 1e9f);
+    torque[j] = min(abs(action[j]), 1.0f) * (MAX_TORQUE * DT);
+    rated[j] = select(action[j] < 0.0f, -RATED[j], RATED[j]);
   }
 
-  I busy = splati(-1);
+  M busy = true;
   for (int step = 0; step < most; step++) {
-    I restless = splati(step ? 0 : -1), may = splati(-1), reacts;
+    M restless = step == 0, may = true, reacts;
     Arrow m = mass;
     Vector g = times(mass, q);
     g.x = momentum.x - g.x, g.y = momentum.y - g.y, g.h = momentum.h - g.h;
@@ -502,11 +546,11 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
     for (int j = 0; j < 4; j++) {
       const int i = j / 2;
       F speed = j % 2 ? q.l[i] - q.u[i] : q.u[i] - q.h;
-      F impulse = respond(motor[j], rated[j] - speed, -torque[j], torque[j], STIFF_JOINT, j % 2 ? 0.1f : 0.4f, step, splati(-1), may, reacts, restless);
-      F stiff = only(reacts, splat(STIFF_JOINT));
-      if (any(stopped[j])) {
+      F impulse = respond(motor[j], rated[j] - speed, -torque[j], torque[j], STIFF_JOINT, j % 2 ? 0.1f : 0.4f, step, true, may, reacts, restless);
+      F stiff = only(reacts, STIFF_JOINT);
+      if (any(stopped[j] & busy)) {
         impulse += respond(limit[j], -speed, floor[j], ceiling[j], STIFF_JOINT, 0.1f, step, stopped[j], may, reacts, restless);
-        stiff += only(reacts, splat(STIFF_JOINT));
+        stiff += only(reacts, STIFF_JOINT);
       }
       if (j % 2) {
         g.l[i] += impulse, g.u[i] -= impulse;
@@ -519,16 +563,17 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
     for (int i = 0; i < 2; i++) {
       for (int k = 0; k < slots[i].count; k++) {
         const Slot& c = slots[i].at[k];
+        if (!any(c.on & busy)) continue;
         F un = c.nx * q.x + c.ny * q.y + c.nu * q.u[i] + c.nl * q.l[i];
         F ut = c.ny * q.x - c.nx * q.y + c.tu * q.u[i] + c.tl * q.l[i];
-        I rn, rt;
-        const I lifted = step ? normal[i][k].held : splati(0);
+        M rn, rt;
+        const M lifted = step ? normal[i][k].held : M(false);
         F pn = respond(normal[i][k], -un, STIFF_CONTACT, step, c.on, may, rn, restless);
-        F bound = FRICTION * max(normal[i][k].impulse, splat(0.0f));
+        F bound = FRICTION * max(normal[i][k].impulse, 0.0f);
         F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, 0.0f, step, c.on, may, rt, restless);
         // A point that lands begins by sliding the way it moves: an old side may push it off again.
-        const I landed = lifted & rn;
-        tangent[i][k].side = select(landed, select(ut > 0.0f, splat(-1.0f), splat(1.0f)), tangent[i][k].side);
+        const M landed = lifted & rn;
+        tangent[i][k].side = select(landed, select(ut > 0.0f, -1.0f, 1.0f), tangent[i][k].side);
         rt &= ~landed;
         // Friction at its bound follows the normal impulse, also within the step: without that the two chase
         // each other where a leg wedges. The force then leans along w = n + grip * t.
@@ -536,7 +581,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
         pt = select(rt, pt, grip * pn);
         g.x += c.nx * pn + c.ny * pt, g.y += c.ny * pn - c.nx * pt;
         g.u[i] += c.nu * pn + c.tu * pt, g.l[i] += c.nl * pn + c.tl * pt;
-        F sn = only(rn, splat(STIFF_CONTACT)), st = only(rt, splat(STIFF_CONTACT));
+        F sn = only(rn, STIFF_CONTACT), st = only(rt, STIFF_CONTACT);
         F wx = sn * (c.nx + grip * c.ny), wy = sn * (c.ny - grip * c.nx), wu = sn * (c.nu + grip * c.tu);
         F tx = st * c.ny, ty = -st * c.nx, tu = st * c.tu;
         m.xx += wx * c.nx + tx * c.ny, m.xy += wx * c.ny - tx * c.nx, m.xu[i] += wx * c.nu + tx * c.tu;
@@ -549,7 +594,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
       }
     }
     // A lane found at rest still takes this step: what its rows miss falls from a thousandth to a millionth.
-    Vector d = solve(m, g);
+    Vector d = Factors(m).solve(g);
     q.x += only(busy, d.x), q.y += only(busy, d.y), q.h += only(busy, d.h);
     for (int i = 0; i < 2; i++) q.u[i] += only(busy, d.u[i]), q.l[i] += only(busy, d.l[i]);
     busy &= restless;
@@ -578,27 +623,27 @@ AIGA_INLINE F separation(const Contact& c, const Body& part, F& nx, F& ny, F& px
 }
 
 // Moves one part out of the ground as if it were free.
-AIGA_INLINE F push_out(const Contact& c, Body& part, float inverse_mass, float inverse_inertia, float rate, I on) {
+AIGA_INLINE F push_out(const Contact& c, Body& part, float inverse_mass, float inverse_inertia, float rate, M on) {
   F nx, ny, px, py;
   F gap = separation(c, part, nx, ny, px, py);
   F lever = (px - part.x) * ny - (py - part.y) * nx;
-  F move = only(on & c.on, clamp(-rate * (gap + SLOP), splat(0.0f), splat(0.2f)));
+  F move = only(on & c.on, clamp(-rate * (gap + SLOP), 0.0f, 0.2f));
   F impulse = move / (inverse_mass + inverse_inertia * lever * lever);
   part.x += inverse_mass * impulse * nx, part.y += inverse_mass * impulse * ny;
   rotate(part, inverse_inertia * impulse * lever);
-  return select(c.on, gap, splat(0.0f));
+  return select(c.on, gap, 0.0f);
 }
 
 // Box2D's position solver: one pass over contacts, then over joints, until all are within their slop.
 void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], int most) {
   Body* b = s.body;
-  I busy = splati(-1);
-  I torn = busy;
+  M busy = true;
+  M torn = busy;
   for (int pass = 0; pass < PASSES && any(busy); pass++) {
-    F deepest = splat(0.0f), worst = splat(0.0f), turned = splat(0.0f);
+    F deepest = 0.0f, worst = 0.0f, turned = 0.0f;
     for (int p = 4; p > 0; p--)
       for (int k = 0; k < part[p].count; k++)
-        deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+        if (any(part[p].at[k].on & busy)) deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
       const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
@@ -607,8 +652,8 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
         F angle = q.a - p.a - REFERENCE[j];
         F low = only(stops[j].low, angle - LOWER[j]), high = only(stops[j].high, angle - UPPER[j]);
         turned = max(turned, max(-low, high));
-        F turn = clamp(low + ANGULAR_SLOP, splat(-ANGULAR_STEP), splat(0.0f)) +
-                 clamp(high - ANGULAR_SLOP, splat(0.0f), splat(ANGULAR_STEP));
+        F turn = clamp(low + ANGULAR_SLOP, -ANGULAR_STEP, 0.0f) +
+                 clamp(high - ANGULAR_SLOP, 0.0f, ANGULAR_STEP);
         F impulse = only(busy, turn) * (-1.0f / (ip + iq));
         rotate(p, -ip * impulse);
         rotate(q, iq * impulse);
@@ -636,13 +681,13 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
 // Box2D's continuous collision for one leg part: where its core came closer to the ground than the slop, the
 // part alone goes back to that instant, meets the ground as a free body, and spends the rest of the step. `now` are
 // its contacts, on entry and on return; `touched` gathers the cells met on the way.
-I arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts& now, I& touched) {
+M arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts& now, I& touched) {
   const float inverse_mass = upper ? 1 / MASS_U : 1 / MASS_L, inverse_inertia = upper ? 1 / INERTIA_U : 1 / INERTIA_L;
-  I arrived = splati(0);
-  F left = splat(1.0f);  // share of the step not yet spent
+  M arrived = false;
+  F left = 1.0f;  // share of the step not yet spent
   Body from = before;
   for (int round = 0; round < 2; round++) {
-    F when = splat(2.0f);
+    F when = 2.0f;
     for (int k = 0; k < now.count; k++) {
       const Contact& c = now.at[k];
       // The same point of the part at the start of the motion: how far it came along the normal.
@@ -651,11 +696,11 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts&
       F ox = from.x + from.c * u - from.s * v, oy = from.y + from.s * u + from.c * v;
       F moved = c.nx * (c.px - ox) + c.ny * (c.py - oy);
       F start = c.depth - moved;
-      I meets = c.on & (c.depth < SLOP) & (start > 0.0f) & (start < 1.0f);
-      F share = clamp((start - SLOP) / max(-moved, splat(1e-6f)), splat(0.0f), splat(1.0f));
+      M meets = c.on & (c.depth < SLOP) & (start > 0.0f) & (start < 1.0f);
+      F share = clamp((start - SLOP) / max(-moved, 1e-6f), 0.0f, 1.0f);
       when = select(meets, min(when, share), when);
     }
-    I on = when <= 1.0f;
+    M on = when <= 1.0f;
     if (!any(on)) break;
     arrived |= on;
     F share = only(on, when);
@@ -670,7 +715,7 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts&
     for (int pass = 0; pass < 3; pass++)
       for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
     F pn[Contacts::MOST], pt[Contacts::MOST];
-    for (int k = 0; k < meets.count; k++) pn[k] = pt[k] = splat(0.0f);
+    for (int k = 0; k < meets.count; k++) pn[k] = pt[k] = 0.0f;
     for (int sweep = 0; sweep < 6; sweep++) {
       for (int k = 0; k < meets.count; k++) {
         const Contact& c = meets.at[k];
@@ -683,7 +728,7 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts&
         pt[k] += d;
         hit.vx += inverse_mass * d * c.ny, hit.vy -= inverse_mass * d * c.nx, hit.w += inverse_inertia * d * lt;
         F un = c.nx * hit.vx + c.ny * hit.vy + ln * hit.w;
-        p = max(pn[k] - un / (inverse_mass + inverse_inertia * ln * ln), splat(0.0f));
+        p = max(pn[k] - un / (inverse_mass + inverse_inertia * ln * ln), 0.0f);
         d = only(c.on, p - pn[k]);
         pn[k] += d;
         hit.vx += inverse_mass * d * c.nx, hit.vy += inverse_mass * d * c.ny, hit.w += inverse_inertia * d * ln;
@@ -707,19 +752,19 @@ I arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts&
 // Gymnasium sets a leg's flag when an edge is met and clears it when any edge is left, even if another still
 // touches; without the emulation the flag says whether any edge touches.
 AIGA_INLINE void update_flag(F& flag, I& touch, I now, bool emulate) {
-  I met = (now & ~touch) != 0, lost = (touch & ~now) != 0;
-  F quirk = select(lost, splat(0.0f), select(met, splat(1.0f), flag));
-  flag = emulate ? quirk : only(now != 0, splat(1.0f));
+  M met = (now & ~touch) != 0, lost = (touch & ~now) != 0;
+  F quirk = select(lost, 0.0f, select(met, 1.0f, flag));
+  flag = emulate ? quirk : only(now != 0, 1.0f);
   touch = now;
 }
 
-struct Seen { F reward; I terminated, finished; };
+struct Seen { F reward; M terminated, finished; };
 
 void find_near(const State& s, const Terrain& t, Near& near) {
   near.hull = hull_distance(t, s.body[0]);
   for (int p = 1; p < 5; p++) {
-    near.part[p].count = 0, near.part[p].cells = splati(0);
-    part_contacts(t, s.body[p], p % 2, splati(-1), SKIN, near.part[p]);
+    near.part[p].forget(true);
+    part_contacts(t, s.body[p], p % 2, true, SKIN, near.part[p]);
   }
 }
 
@@ -728,7 +773,7 @@ void find_near(const State& s, const Terrain& t, Near& near) {
 Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Quality& quality) {
   Body* b = s.body;
   Body before[5];
-  I fallen = near.hull <= SKIN;
+  M fallen = near.hull <= SKIN;
   for (int i = 0; i < 2; i++) update_flag(s.flag[i], s.touch[i], near.part[2 + 2 * i].cells, quality.bug_flags);
   Stopped stops[4];
   for (int j = 0; j < 4; j++) {
@@ -738,7 +783,7 @@ Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Qu
   solve_velocities(s, action, near.part, stops, quality.newton);
   for (int k = 0; k < 5; k++) {
     before[k] = b[k];
-    b[k].w = clamp(b[k].w, splat(-1.5707963f / DT), splat(1.5707963f / DT));
+    b[k].w = clamp(b[k].w, -1.5707963f / DT, 1.5707963f / DT);
     b[k].x += b[k].vx * DT, b[k].y += b[k].vy * DT, b[k].a += b[k].w * DT;
     sincos(b[k].a, b[k].s, b[k].c);
   }
@@ -746,13 +791,13 @@ Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Qu
   find_near(s, t, near);
   for (int i = 0; i < 2; i++) {
     const int upper = 1 + 2 * i, lower = 2 + 2 * i;
-    I touched = s.touch[i], ignored = splati(0);
-    I arrived = arrive(t, b[lower], before[lower], false, near.part[lower], touched);
+    I touched = s.touch[i], ignored = 0;
+    M arrived = arrive(t, b[lower], before[lower], false, near.part[lower], touched);
     if (any(arrived)) {
       F flag = s.flag[i];
       I touch = s.touch[i];
       update_flag(flag, touch, touched, quality.bug_flags);
-      s.flag[i] = select(arrived, flag, s.flag[i]), s.touch[i] = selecti(arrived, touch, s.touch[i]);
+      s.flag[i] = select(arrived, flag, s.flag[i]), s.touch[i] = select(arrived, touch, s.touch[i]);
     }
     arrive(t, b[upper], before[upper], true, near.part[upper], ignored);
   }
@@ -764,10 +809,10 @@ Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Qu
   seen.reward = shaping - s.shaping;
   s.shaping = shaping;
   s.time += 1.0f;
-  for (int j = 0; j < 4; j++) seen.reward -= 0.00035f * MAX_TORQUE * min(abs(action[j]), splat(1.0f));
+  for (int j = 0; j < 4; j++) seen.reward -= 0.00035f * MAX_TORQUE * min(abs(action[j]), 1.0f);
   fallen |= x < 0.0f;
-  I lost = ~(b[0].x == b[0].x);  // not a number: the episode ends, and its return says so
-  seen.reward = select(fallen & ~lost, splat(-100.0f), seen.reward);
+  M lost = ~(b[0].x == b[0].x);  // not a number: the episode ends, and its return says so
+  seen.reward = select(fallen & ~lost, -100.0f, seen.reward);
   seen.finished = (x > (t.g->cells - 9) * CELL) & ~fallen;
   seen.terminated = fallen | seen.finished | lost;
   return seen;
@@ -793,23 +838,23 @@ void lidar(F x, F y, const Terrain& t, F fraction[10]) {
   F left[LIDAR_REACH], right[LIDAR_REACH];
   for (int j = 0; j < LIDAR_REACH; j++) left[j] = t.height(cell + j, 0) - y, right[j] = t.height(cell + j, 1) - y;
   F here = left[0] - (right[0] - left[0]) * x0 * (1.0f / CELL);
-  fraction[0] = clamp(-here * (1.0f / LIDAR_RANGE), splat(0.0f), splat(1.0f));
+  fraction[0] = clamp(-here * (1.0f / LIDAR_RANGE), 0.0f, 1.0f);
   for (int k = 1; k < 10; k++) {
     // e: how far the ground stands above the ray, at the left and the right end of a cell. After the hit the
     // numbers of its cell are kept.
-    F hit_l = splat(-1.0f), hit_r = splat(0.0f), hit_x = splat(1e9f);
-    I open = splati(-1);
-    F drop = splat(rays.cot[k]);
-    for (int j = 0; j < rays.cells[k]; j++) {
+    F hit_l = -1.0f, hit_r = 0.0f, hit_x = 1e9f;
+    M open = true;
+    F drop = rays.cot[k];
+    for (int j = 0; j < rays.cells[k] && any(open); j++) {
       F xl = x0 + j * CELL;
       F el = left[j] + xl * drop, er = right[j] + (xl + CELL) * drop;
-      I hit = open & (j ? (max(el, er) >= 0.0f) : (er >= 0.0f));
+      M hit = open & (j ? (max(el, er) >= 0.0f) : (er >= 0.0f));
       hit_l = select(hit, el, hit_l), hit_r = select(hit, er, hit_r), hit_x = select(hit, xl, hit_x);
       open &= ~hit;
     }
-    F inside = hit_l / min(hit_l - hit_r, splat(-1e-9f));
+    F inside = hit_l / min(hit_l - hit_r, -1e-9f);
     F at = hit_x + only(hit_l < 0.0f, inside * CELL);
-    fraction[k] = clamp(at * rays.inverse_reach[k], splat(0.0f), splat(1.0f));
+    fraction[k] = clamp(at * rays.inverse_reach[k], 0.0f, 1.0f);
   }
 }
 
@@ -826,7 +871,7 @@ void observe(const State& s, const Terrain& t, F o[OBSERVATION]) {
   lidar(b[0].x - (b[0].c * HULL_CX - b[0].s * HULL_CY), b[0].y - (b[0].s * HULL_CX + b[0].c * HULL_CY), t, o + 14);
 }
 
-AIGA_INLINE void with_angles(State& s, I lanes) {
+AIGA_INLINE void with_angles(State& s, M lanes) {
   for (Body& b : s.body) {
     F sine, cosine;
     sincos(b.a, sine, cosine);
@@ -839,26 +884,26 @@ void load_lane(State& s, int lane, const float* row) {
   for (int k = 0; k < BODIES; k++) {
     Body& b = s.body[k];
     F* fields[BODY] = {&b.x, &b.y, &b.a, &b.vx, &b.vy, &b.w};
-    for (int f = 0; f < BODY; f++) (*fields[f])[lane] = row[k * BODY + f];
+    for (int f = 0; f < BODY; f++) fields[f]->v[lane] = row[k * BODY + f];
   }
   for (int i = 0; i < 2; i++) {
-    s.flag[i][lane] = row[FLAGS + i];
-    s.touch[i][lane] = int32_t(row[TOUCH + i]);
+    s.flag[i].v[lane] = row[FLAGS + i];
+    s.touch[i].v[lane] = int32_t(row[TOUCH + i]);
   }
-  s.shaping[lane] = row[SHAPING], s.time[lane] = row[TIME];
+  s.shaping.v[lane] = row[SHAPING], s.time.v[lane] = row[TIME];
 }
 
 void store_lane(const State& s, int lane, float* row) {
   for (int k = 0; k < BODIES; k++) {
     const Body& b = s.body[k];
     const F fields[BODY] = {b.x, b.y, b.a, b.vx, b.vy, b.w};
-    for (int f = 0; f < BODY; f++) row[k * BODY + f] = fields[f][lane];
+    for (int f = 0; f < BODY; f++) row[k * BODY + f] = fields[f].v[lane];
   }
   for (int i = 0; i < 2; i++) {
-    row[FLAGS + i] = s.flag[i][lane];
-    row[TOUCH + i] = float(s.touch[i][lane]);
+    row[FLAGS + i] = s.flag[i].v[lane];
+    row[TOUCH + i] = float(s.touch[i].v[lane]);
   }
-  row[SHAPING] = s.shaping[lane], row[TIME] = s.time[lane];
+  row[SHAPING] = s.shaping.v[lane], row[TIME] = s.time.v[lane];
 }
 
 // A network per lane. Weights lie as [block of outputs][input, then bias][output in block][lane], so that a
@@ -905,7 +950,7 @@ struct Brains {
     for (int o = 0; o < BLOCK; o++) {
       y[o] += load(w[o].lanes);
       if (activation == 1) y[o] = tanh(y[o]);
-      if (activation == 2) y[o] = max(y[o], splat(0.0f));
+      if (activation == 2) y[o] = max(y[o], 0.0f);
       store(to[o].lanes, y[o]);
     }
     return w + BLOCK;
@@ -931,9 +976,9 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
   const int pads = PAD_LEFT + PAD_RIGHT + ground.cells;
   Brains brains(network);
   State s{};
-  Terrain t{&ground, splati(PAD_LEFT * 2), splati(PAD_LEFT)};
+  Terrain t{&ground, PAD_LEFT * 2, PAD_LEFT};
   int64_t episode[W];
-  F total = splat(0.0f);
+  F total = 0.0f;
   int running = 0;
   int64_t batches = 0;
   auto refill = [&](int lane) {  // the next episode, or an idle copy of none
@@ -942,13 +987,13 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
     if (episode[lane] < 0) return;
     running++;
     load_lane(s, lane, job.start + e * STATE);
-    t.heights[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
-    t.tops[lane] = job.course[e] * pads + PAD_LEFT;
-    total[lane] = 0.0f;
+    t.heights.v[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
+    t.tops.v[lane] = job.course[e] * pads + PAD_LEFT;
+    total.v[lane] = 0.0f;
     brains.load_lane(lane, job.weights + job.row[e] * job.weights_per_row);
   };
   for (int lane = 0; lane < W; lane++) refill(lane);
-  with_angles(s, splati(-1));
+  with_angles(s, true);
   Near near;
   find_near(s, t, near);
   while (running) {
@@ -958,15 +1003,15 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
     Seen seen = advance(s, near, action, t, quality);
     total += seen.reward;
     batches++;
-    I over = seen.terminated | (s.time >= float(job.max_steps));
+    M over = seen.terminated | (s.time >= float(job.max_steps));
     if (!any(over)) continue;
     for (int lane = 0; lane < W; lane++) {
       const int64_t e = episode[lane];
       if (!over[lane] || e < 0) continue;
-      job.returns[e] = total[lane];
-      job.lengths[e] = int32_t(s.time[lane]);
-      job.distance[e] = s.body[0].x[lane];
-      job.finished[e] = seen.finished[lane] != 0;
+      job.returns[e] = total.v[lane];
+      job.lengths[e] = int32_t(s.time.v[lane]);
+      job.distance[e] = s.body[0].x.v[lane];
+      job.finished[e] = seen.finished[lane];
       running--;
       refill(lane);
     }
@@ -980,17 +1025,17 @@ void step(const Ground& ground, const Quality& quality, const Steps& job, int64_
   const int pads = PAD_LEFT + PAD_RIGHT + ground.cells;
   for (int64_t first = begin; first < end; first += W) {
     State s{};
-    Terrain t{&ground, splati(PAD_LEFT * 2), splati(PAD_LEFT)};
+    Terrain t{&ground, PAD_LEFT * 2, PAD_LEFT};
     F action[ACTION] = {}, o[OBSERVATION];
     const int lanes = int(std::min<int64_t>(W, end - first));
     for (int lane = 0; lane < W; lane++) {
       const int64_t e = first + std::min(lane, lanes - 1);
       load_lane(s, lane, job.state + e * STATE);
-      t.heights[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
-      t.tops[lane] = job.course[e] * pads + PAD_LEFT;
-      for (int k = 0; k < ACTION; k++) action[k][lane] = job.action[e * ACTION + k];
+      t.heights.v[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
+      t.tops.v[lane] = job.course[e] * pads + PAD_LEFT;
+      for (int k = 0; k < ACTION; k++) action[k].v[lane] = job.action[e * ACTION + k];
     }
-    with_angles(s, splati(-1));
+    with_angles(s, true);
     Near near;
     find_near(s, t, near);
     Seen seen = advance(s, near, action, t, quality);
@@ -998,9 +1043,9 @@ void step(const Ground& ground, const Quality& quality, const Steps& job, int64_
     for (int lane = 0; lane < lanes; lane++) {
       const int64_t e = first + lane;
       store_lane(s, lane, job.next + e * STATE);
-      for (int k = 0; k < OBSERVATION; k++) job.observation[e * OBSERVATION + k] = o[k][lane];
-      job.reward[e] = seen.reward[lane];
-      job.terminated[e] = seen.terminated[lane] != 0, job.finished[e] = seen.finished[lane] != 0;
+      for (int k = 0; k < OBSERVATION; k++) job.observation[e * OBSERVATION + k] = o[k].v[lane];
+      job.reward[e] = seen.reward.v[lane];
+      job.terminated[e] = seen.terminated[lane], job.finished[e] = seen.finished[lane];
     }
   }
 }
@@ -1008,13 +1053,13 @@ void step(const Ground& ground, const Quality& quality, const Steps& job, int64_
 // Independent multiply-adds and nothing else: what the core could do at most. The result only keeps them alive.
 float multiply_add(int64_t rounds) {
   F sum[12];
-  for (int k = 0; k < 12; k++) sum[k] = splat(float(k));
-  const F x = splat(0.999999f), y = splat(1e-6f);
+  for (int k = 0; k < 12; k++) sum[k] = float(k);
+  const F x = 0.999999f, y = 1e-6f;
   for (int64_t r = 0; r < rounds; r++)
     for (int k = 0; k < 12; k++) sum[k] = sum[k] * x + y;
   F total = sum[0];
   for (int k = 1; k < 12; k++) total += sum[k];
-  return total[0];
+  return total.v[0];
 }
 
 }  // namespace
