@@ -91,7 +91,7 @@ class ActorCritic:
         seen = judged = observation
         if self.recurrent:
             memory = remember(weights.memory, memory, observation)
-            # The value's errors are in units of the return: they would drown what the policy asks of the LSTM.
+            # The value's errors, in units of the return, would drown what the policy asks of the LSTM.
             seen, judged = memory[0], jax.lax.stop_gradient(memory[0])
         answer, _ = self.actor.act(weights.actor, (), seen)
         value, _ = self.critic.act(weights.critic, (), judged)
