@@ -401,29 +401,27 @@ def test_a_walker_learns_to_walk(world: Any) -> None:
     assert mean >= 300 and finished
 
 
-def test_the_native_walker_is_the_walker() -> None:
-    """The same views as the JAX walker's, step by step, for walkers on different courses."""
+def test_the_native_walker_is_the_kernel() -> None:
+    """The same bytes as `kernel.step`'s, step by step, for walkers on different courses; it begins as the JAX
+    walker, and the clock cuts it."""
     rough = Course.from_heights(10 / 3 + 0.1 * np.sin(np.arange(200)))
-    courses = jax.tree.map(
-        lambda *leaves: jnp.stack(leaves), *(replace(c, genes=Genes()) for c in (Course.flat(), rough))
-    )
-    views = []
-    for world in (WalkerWorld(max_steps=4), NativeWalker(max_steps=4)):
-
-        @jax.jit
-        def play(world: Any = world) -> Any:
-            keys = jax.random.split(jax.random.key(0), 2)
-            states, first = jax.vmap(world.reset)(keys, courses)
-
-            def step(states: Any, action: Any) -> Any:
-                return jax.vmap(world.step, (None, 0, 0, 0))(None, states, action, courses)
-
-            actions = jax.random.uniform(jax.random.key(1), (4, 2, 4), jnp.float32, -1, 1)
-            return first, jax.lax.scan(step, states, actions)[1]
-
-        views.append(play())
-    assert views[0][1].truncated[-1].all() and not views[0][1].truncated[:-1].any()
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3), *views)
+    courses = [Course.flat(), rough]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(replace(c, genes=Genes()) for c in courses))
+    world, keys = NativeWalker(max_steps=40), jax.random.split(jax.random.key(0), 2)
+    states, view = jax.jit(jax.vmap(world.reset))(keys, stacked)
+    _, wanted = jax.jit(jax.vmap(WalkerWorld().reset))(keys, stacked)
+    jax.tree.map(np.testing.assert_array_equal, view, wanted)
+    step, rng = jax.jit(jax.vmap(world.step, (None, 0, 0, 0))), np.random.default_rng(1)
+    numbers = np.asarray(states.numbers)
+    for now in range(40):
+        action = rng.uniform(-1, 1, (2, 4)).astype(np.float32)
+        states, view = step(None, states, jnp.asarray(action), stacked)
+        done = kernel.step(numbers, action, courses, np.arange(2))
+        numbers = done.state
+        assert not done.terminated.any()
+        np.testing.assert_array_equal(view.truncated, [now == 39] * 2)
+        got = states.numbers, view.observation, view.reward, view.terminated, states.finished
+        jax.tree.map(np.testing.assert_array_equal, got, tuple(done))
 
 
 def test_bad_numbers_are_named() -> None:

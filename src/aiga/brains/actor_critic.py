@@ -34,7 +34,8 @@ class ActorCritic:
     """A brain whose output is a `Judgement`: observations f32[O] to a policy over `actions`, and a value.
 
     `actions` are as many choices or, if `continuous`, as many numbers. With `recurrent` = H > 0 an LSTM of H
-    units stands before both networks. Raises ValueError, naming the field, for counts that are not positive.
+    units stands before both networks; it learns from the policy alone, the critic reads it as it is. Raises
+    ValueError, naming the field, for counts that are not positive.
     """
 
     observations: int
@@ -87,12 +88,13 @@ class ActorCritic:
         self, weights: Weights, memory: tuple[jax.Array, ...], observation: Any
     ) -> tuple[Judgement, tuple[jax.Array, ...]]:
         """`observation` f32[..., O] to a policy and a value f32[...]."""
-        seen = observation
+        seen = judged = observation
         if self.recurrent:
-            memory = remember(weights.memory, memory, seen)
-            seen = memory[0]
+            memory = remember(weights.memory, memory, observation)
+            # The value's errors, in units of the return, would drown what the policy asks of the LSTM.
+            seen, judged = memory[0], jax.lax.stop_gradient(memory[0])
         answer, _ = self.actor.act(weights.actor, (), seen)
-        value, _ = self.critic.act(weights.critic, (), seen)
+        value, _ = self.critic.act(weights.critic, (), judged)
         spread = jnp.broadcast_to(
             weights.log_deviation, (*answer.shape[:-1], weights.log_deviation.shape[-1])
         )

@@ -85,6 +85,7 @@ class Contacts(NamedTuple):
     offset: Any  # edge: its line's n.p; face: its distance
     depth: Any  # distance of the cores, negative inside
     cells: Any  # i32, the cell whose slope is touched, as one bit modulo 16
+    shared: Any  # bool: the next edge has the same point
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contact
     wide = HALF * jnp.abs(jnp.sin(part.a)) + WIDTH * jnp.abs(jnp.cos(part.a)) + limit
     cell = cell_of(part.x - wide) + np.arange(4, dtype=np.int32)[:, None, None]
     x = border(cell)
-    before, left, right = (height(ground, cell, side) for side in (-1, 0, 1))
+    before, left, right, after = (height(ground, cell, side) for side in (-1, 0, 1, 2))
     on = live & (x <= part.x + wide) & (cell < CELLS)
     step = on & (before != left) & (x >= part.x - wide)
     x1, y1, x2, y2 = (
@@ -267,8 +268,9 @@ def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contact
     one = jnp.left_shift(jnp.int32(1), cell & 15)
     cells = jnp.stack([jnp.zeros_like(one), one], 1).reshape(x1.shape)
     live = jnp.stack([step, on], 1).reshape(x1.shape)
+    goes_on = jnp.stack([jnp.zeros_like(on), right == after], 1).reshape(x1.shape)
     # A scan, because the compiler would make each manifold anew for every place it may move to below.
-    edges = (x1, y1, x2, y2, live, cells)
+    edges = (x1, y1, x2, y2, live, cells, goes_on)
     _, both = lax.scan(lambda _, edge: (None, manifold(part, *edge, limit)), None, edges)
     both = Contacts(*(field.reshape(-1, *part.x.shape) for field in both))
     return Contacts(*first_of(both, both.on, POINTS))
@@ -289,11 +291,12 @@ def first_of(fields: Iterable[Any], on: Any, most: int) -> tuple[Any, ...]:
 
 
 def manifold(
-    part: Bodies, x1: Any, y1: Any, x2: Any, y2: Any, live: Any, cells: Any, limit: float
+    part: Bodies, x1: Any, y1: Any, x2: Any, y2: Any, live: Any, cells: Any, goes_on: Any, limit: float
 ) -> Contacts:
     """Box2D's `b2CollideEdgeAndPolygon` for an edge without neighbours and a box.
 
-    The edges' ends are f32[P, B], one edge for each part; of two points [2, P, B] both, one or none are on.
+    The edges' ends are f32[P, B], one edge for each part, and `goes_on` says whether another begins where it
+    ends; of two points [2, P, B] both, one or none are on.
     """
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     length = jnp.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
@@ -343,6 +346,7 @@ def manifold(
                 offset=jnp.where(face, distance, nx * x1 + ny * y1),
                 depth=depth,
                 cells=cells,
+                shared=goes_on & (ea * (u - u1) + eb * (v - v1) > length - 1e-4),
             )
         )
     return Contacts(*(jnp.stack(pair) for pair in zip(*points, strict=True)))
@@ -443,7 +447,8 @@ def make_rows(
         ordered = jnp.swapaxes(field[:, np.array([1, 0, 3, 2])], 0, 1)
         return ordered.reshape(-1, *field.shape[2:])
 
-    touching = listed(contacts.on)
+    # One of two equal points is enough for velocities.
+    touching = listed(contacts.on & ~contacts.shared)
     found = (listed(nx * at_x + ny * at_y), listed(ny * at_x - nx * at_y))
     normal, tangent = first_of(found, touching[:, None], MEETINGS)
     touching = jnp.arange(MEETINGS)[:, None] < touching.sum(0)
