@@ -5,10 +5,10 @@ compositional pattern-producing network (Stanley 2007) takes the place along the
 NEAT (Stanley and Miikkulainen 2002) mutates it. Nothing bounds what it can express. Activations and rates are
 those of the published configuration.
 
-Three things differ from the published code, on purpose. There a course that only goes down has no height at
-all and is refused, and nothing bounds how deep it goes: here the farthest from the start counts, up or down.
-There links are never added, so that every network is a chain: here they are, as NEAT has it. And the ground
-the walker stands on at first is level.
+Three things differ from the published code, on purpose. There a course is checked on the network's answers
+between -1 and 1 and painted from those between -pi and pi: here both are -1 to 1. There a course that only
+goes down has no height at all and is refused, and nothing bounds how deep it goes: here the farthest from the
+start counts, up or down. There links come from splitting others alone: here they are added too, as in NEAT.
 """
 
 from __future__ import annotations
