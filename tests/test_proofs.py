@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,22 +30,29 @@ def aiga(*arguments: str) -> str:
     return subprocess.run(run, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_ten_minutes_of_poet(seed: int, tmp_path: Path) -> None:
-    """At least four courses other than flat ground solved, a transfer accepted, and still solving in the last
-    third. Alone on two cores."""
+def ten_minutes(preset: str, seed: int, folder: Path) -> dict[str, Any]:
+    """What `aiga show` says of a run of `preset`, bounded by the clock; alone on two cores."""
+    where = ["--runs-dir", str(folder)]
     aiga(
         "run",
         "poet",
         "--name",
         "ten",
-        "--runs-dir",
-        str(tmp_path),
+        "--preset",
+        preset,
         "--minutes",
         str(MINUTES),
         f"--seed={seed}",
+        *where,
     )
-    shown = json.loads(aiga("show", "ten", "--runs-dir", str(tmp_path), "--json"))
+    return json.loads(aiga("show", "ten", "--json", *where))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_minutes_of_poet(seed: int, tmp_path: Path) -> None:
+    """At least four courses other than flat ground solved, a transfer accepted, and still solving in the last
+    third."""
+    shown = ten_minutes("laptop", seed, tmp_path)
     with sqlite3.connect(tmp_path / "ten" / "run.db") as store:
         clock = dict(store.execute("select iteration, at from clock"))
     first, last = min(clock.values()), max(clock.values())
@@ -52,6 +60,17 @@ def test_ten_minutes_of_poet(seed: int, tmp_path: Path) -> None:
     late = [at for at in solved if at > first + (last - first) * 2 / 3]
     print(f"seed {seed}: {len(solved)} solved, {len(late)} of them late, {len(shown['transfers'])} transfers")
     assert len(solved) >= 4 and shown["transfers"] and late
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_minutes_of_enhanced_poet(seed: int, tmp_path: Path) -> None:
+    """Painted courses admitted and solved, and counted by ANNECS."""
+    shown = ten_minutes("enhanced-laptop", seed, tmp_path)
+    painted = [e for e in shown["environments"] if e["id"] > 0]
+    assert all(e["course"]["genes"]["links"] for e in painted)
+    solved = sum(e["solved"] is not None for e in painted)
+    print(f"seed {seed}: {len(painted)} made, {solved} solved, ANNECS {shown['annecs']}")
+    assert solved and shown["annecs"]
 
 
 def test_a_walker_trained_from_nothing_walks_in_gymnasium() -> None:
