@@ -648,8 +648,11 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
   for (int pass = 0; pass < PASSES && any(busy); pass++) {
     F deepest = 0.0f, worst = 0.0f, turned = 0.0f;
     for (int p = 4; p > 0; p--)
-      for (int k = 0; k < part[p].count; k++)
-        if (any(part[p].at[k].on & busy)) deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+      for (int k = 0; k < part[p].count; k++) {
+        const Contact& c = part[p].at[k];
+        if (!any(c.on & busy)) continue;
+        deepest = min(deepest, push_out(c, b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+      }
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
       const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
