@@ -332,12 +332,13 @@ AIGA_INLINE Vector blend(M mask, const Vector& yes, const Vector& no) {
   return r;
 }
 
-// A matrix taken apart, lower legs first, then upper legs, hull spin and hip point, to be solved for many right sides.
+// A matrix taken apart in place, lower legs first, then upper legs, hull spin and hip point, to be solved for many right
+// sides.
 struct Factors {
-  Arrow m;  // above the diagonal: what each column takes from the rows that are left; below: those rows
+  Arrow m;  // once eliminated, above the diagonal: what each row takes from the ones before it
   F ix, iy, ih, iu[2], il[2];  // 1 / diagonal
 
-  AIGA_MEMBER explicit Factors(const Arrow& matrix) : m(matrix) {
+  AIGA_MEMBER void eliminate() {
     for (int i = 0; i < 2; i++) {
       il[i] = 1.0f / m.ll[i];
       m.ul[i] *= il[i], m.xl[i] *= il[i], m.yl[i] *= il[i];
@@ -424,7 +425,9 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
                                      const F torque[4], const F rated[4],
                                      const F floor[4], const F ceiling[4], const M stopped[4], Vector& result) {
   struct Line { Vector along; F inverse, impulse; };  // M^-1 J^T, 1 / J M^-1 J^T
-  const Factors factors(mass);
+  Factors factors;
+  factors.m = mass;
+  factors.eliminate();
   Line joint[4], normal[2][Slots::MOST], tangent[2][Slots::MOST];
   F stop[4];
   const F zero = 0.0f;
@@ -539,7 +542,9 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
   M busy = true;
   for (int step = 0; step < most; step++) {
     M restless = step == 0, may = true, reacts;
-    Arrow m = mass;
+    Factors factors;
+    Arrow& m = factors.m;
+    m = mass;
     Vector g = times(mass, q);
     g.x = momentum.x - g.x, g.y = momentum.y - g.y, g.h = momentum.h - g.h;
     for (int i = 0; i < 2; i++) g.u[i] = momentum.u[i] - g.u[i], g.l[i] = momentum.l[i] - g.l[i];
@@ -594,7 +599,8 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
       }
     }
     // A lane found at rest still takes this step: what its rows miss falls from a thousandth to a millionth.
-    Vector d = Factors(m).solve(g);
+    factors.eliminate();
+    Vector d = factors.solve(g);
     q.x += only(busy, d.x), q.y += only(busy, d.y), q.h += only(busy, d.h);
     for (int i = 0; i < 2; i++) q.u[i] += only(busy, d.u[i]), q.l[i] += only(busy, d.l[i]);
     busy &= restless;
@@ -642,8 +648,11 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
   for (int pass = 0; pass < PASSES && any(busy); pass++) {
     F deepest = 0.0f, worst = 0.0f, turned = 0.0f;
     for (int p = 4; p > 0; p--)
-      for (int k = 0; k < part[p].count; k++)
-        if (any(part[p].at[k].on & busy)) deepest = min(deepest, push_out(part[p].at[k], b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+      for (int k = 0; k < part[p].count; k++) {
+        const Contact& c = part[p].at[k];
+        if (!any(c.on & busy)) continue;
+        deepest = min(deepest, push_out(c, b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+      }
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
       const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
@@ -714,24 +723,31 @@ M arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts&
     touched |= meets.cells;
     for (int pass = 0; pass < 3; pass++)
       for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
-    F pn[Contacts::MOST], pt[Contacts::MOST];
-    for (int k = 0; k < meets.count; k++) pn[k] = pt[k] = 0.0f;
+    struct Lever { F n, t, inverse_n, inverse_t, pn, pt; } levers[Contacts::MOST];
+    for (int k = 0; k < meets.count; k++) {
+      const Contact& c = meets.at[k];
+      Lever& r = levers[k];
+      F x = c.px - hit.x, y = c.py - hit.y;
+      r.n = x * c.ny - y * c.nx, r.t = -x * c.nx - y * c.ny;
+      r.inverse_n = only(c.on, 1.0f / (inverse_mass + inverse_inertia * r.n * r.n));
+      r.inverse_t = only(c.on, 1.0f / (inverse_mass + inverse_inertia * r.t * r.t));
+      r.pn = r.pt = 0.0f;
+    }
     for (int sweep = 0; sweep < 6; sweep++) {
       for (int k = 0; k < meets.count; k++) {
         const Contact& c = meets.at[k];
-        F x = c.px - hit.x, y = c.py - hit.y;
-        F ln = x * c.ny - y * c.nx, lt = -x * c.nx - y * c.ny;
-        F ut = c.ny * hit.vx - c.nx * hit.vy + lt * hit.w;
-        F bound = FRICTION * pn[k];
-        F p = clamp(pt[k] - ut / (inverse_mass + inverse_inertia * lt * lt), -bound, bound);
-        F d = only(c.on, p - pt[k]);
-        pt[k] += d;
-        hit.vx += inverse_mass * d * c.ny, hit.vy -= inverse_mass * d * c.nx, hit.w += inverse_inertia * d * lt;
-        F un = c.nx * hit.vx + c.ny * hit.vy + ln * hit.w;
-        p = max(pn[k] - un / (inverse_mass + inverse_inertia * ln * ln), 0.0f);
-        d = only(c.on, p - pn[k]);
-        pn[k] += d;
-        hit.vx += inverse_mass * d * c.nx, hit.vy += inverse_mass * d * c.ny, hit.w += inverse_inertia * d * ln;
+        Lever& r = levers[k];
+        F ut = c.ny * hit.vx - c.nx * hit.vy + r.t * hit.w;
+        F bound = FRICTION * r.pn;
+        F p = clamp(r.pt - ut * r.inverse_t, -bound, bound);
+        F d = p - r.pt;
+        r.pt = p;
+        hit.vx += inverse_mass * d * c.ny, hit.vy -= inverse_mass * d * c.nx, hit.w += inverse_inertia * d * r.t;
+        F un = c.nx * hit.vx + c.ny * hit.vy + r.n * hit.w;
+        p = max(r.pn - un * r.inverse_n, 0.0f);
+        d = p - r.pn;
+        r.pn = p;
+        hit.vx += inverse_mass * d * c.nx, hit.vy += inverse_mass * d * c.ny, hit.w += inverse_inertia * d * r.n;
       }
     }
     left = left * (1.0f - share);

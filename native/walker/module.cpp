@@ -190,7 +190,6 @@ NB_MODULE(_walker, m) {
     for (const Kernel* k : kernels()) names.push_back(k->name);
     return names;
   });
-  m.def("width", [](const std::string& name) { return choose(name).width; });
   m.def("multiply_add", [](int64_t rounds) {  // operations done, for a measure of the core
     const Kernel& kernel = choose("");
     volatile float keep = kernel.multiply_add(rounds);

@@ -47,8 +47,8 @@ struct I {
   AIGA_MEMBER I(Integers x) : v(x) {}
 };
 
-#define AIGA_OPERATOR(T, op)                                                   \
-  AIGA_INLINE T operator op(T a, T b) { return a.v op b.v; }                   \
+#define AIGA_OPERATOR(T, op)                                 \
+  AIGA_INLINE T operator op(T a, T b) { return a.v op b.v; } \
   AIGA_INLINE T& operator op##=(T& a, T b) { return a = a op b; }
 AIGA_OPERATOR(F, +)
 AIGA_OPERATOR(F, -)
@@ -72,16 +72,16 @@ AIGA_INLINE F tofloat(I x) { return __builtin_convertvector(x.v, Floats); }
 AIGA_INLINE I truncate(F x) { return __builtin_convertvector(x.v, Integers); }
 
 #if defined(__AVX512F__)
+typedef __mmask16 Mask;
 struct M {
-  __mmask16 v;
+  Mask v;
   M() = default;
   template <typename T, Exactly<T, bool> = 0> AIGA_MEMBER M(T x) : v(x ? 0xffff : 0) {}
-  AIGA_MEMBER explicit M(__mmask16 x) : v(x) {}
+  AIGA_MEMBER explicit M(Mask x) : v(x) {}
   AIGA_MEMBER bool operator[](int lane) const { return v >> lane & 1; }
 };
-#define AIGA_MASK(x) M(__mmask16(x))
-#define AIGA_COMPARISON(op, code, integer_code)                                                                  \
-  AIGA_INLINE M operator op(F a, F b) { return M(_mm512_cmp_ps_mask((__m512)a.v, (__m512)b.v, code)); }          \
+#define AIGA_COMPARISON(op, code, integer_code)                                                         \
+  AIGA_INLINE M operator op(F a, F b) { return M(_mm512_cmp_ps_mask((__m512)a.v, (__m512)b.v, code)); } \
   AIGA_INLINE M operator op(I a, I b) { return M(_mm512_cmp_epi32_mask((__m512i)a.v, (__m512i)b.v, integer_code)); }
 AIGA_COMPARISON(<, _CMP_LT_OQ, _MM_CMPINT_LT)
 AIGA_COMPARISON(<=, _CMP_LE_OQ, _MM_CMPINT_LE)
@@ -95,15 +95,15 @@ AIGA_INLINE I only(M m, I x) { return (Integers)_mm512_maskz_mov_epi32(m.v, (__m
 AIGA_INLINE F select(M m, F yes, F no) { return (Floats)_mm512_mask_blend_ps(m.v, (__m512)no.v, (__m512)yes.v); }
 AIGA_INLINE I select(M m, I yes, I no) { return (Integers)_mm512_mask_blend_epi32(m.v, (__m512i)no.v, (__m512i)yes.v); }
 #else
+typedef Integers Mask;
 struct M {
-  Integers v;
+  Mask v;
   M() = default;
   template <typename T, Exactly<T, bool> = 0> AIGA_MEMBER M(T x) : v(-int32_t(x) - Integers{}) {}
-  AIGA_MEMBER explicit M(Integers x) : v(x) {}
+  AIGA_MEMBER explicit M(Mask x) : v(x) {}
   AIGA_MEMBER bool operator[](int lane) const { return v[lane] != 0; }
 };
-#define AIGA_MASK(x) M(x)
-#define AIGA_COMPARISON(op)                                \
+#define AIGA_COMPARISON(op)                                     \
   AIGA_INLINE M operator op(F a, F b) { return M(a.v op b.v); } \
   AIGA_INLINE M operator op(I a, I b) { return M(a.v op b.v); }
 AIGA_COMPARISON(<)
@@ -130,10 +130,10 @@ AIGA_INLINE F only(M m, F x) { return bits(only(m, bits(x))); }
 AIGA_INLINE I select(M m, I yes, I no) { return bits(select(m, bits(yes), bits(no))); }
 #endif
 
-AIGA_INLINE M operator&(M a, M b) { return AIGA_MASK(a.v & b.v); }
-AIGA_INLINE M operator|(M a, M b) { return AIGA_MASK(a.v | b.v); }
-AIGA_INLINE M operator^(M a, M b) { return AIGA_MASK(a.v ^ b.v); }
-AIGA_INLINE M operator~(M a) { return AIGA_MASK(~a.v); }
+AIGA_INLINE M operator&(M a, M b) { return M(Mask(a.v & b.v)); }
+AIGA_INLINE M operator|(M a, M b) { return M(Mask(a.v | b.v)); }
+AIGA_INLINE M operator^(M a, M b) { return M(Mask(a.v ^ b.v)); }
+AIGA_INLINE M operator~(M a) { return M(Mask(~a.v)); }
 AIGA_INLINE M& operator&=(M& a, M b) { return a = a & b; }
 AIGA_INLINE M& operator|=(M& a, M b) { return a = a | b; }
 AIGA_INLINE M& operator^=(M& a, M b) { return a = a ^ b; }

@@ -6,7 +6,6 @@ import numpy as np
 STATE: int
 
 def instruction_sets() -> list[str]: ...
-def width(name: str) -> int: ...
 def rollout(
     weights: np.ndarray,
     row: np.ndarray,
