@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PASSWORD = "Geheimnis+7"
+ROOM = 1 << 30  # bytes
 MISSING = "PostgreSQL is not installed: apt-get install postgresql"
 
 
@@ -46,11 +47,11 @@ class Server:
     def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
         return f"postgresql://aiga:{password}@127.0.0.1:{self.port}/{database}"
 
-    def create(self, template: str = "template1") -> str:
+    def create(self, template: str = "template1", options: str = "") -> str:
         """Makes a database, a copy of `template`; returns its name."""
         self.made += 1
         name = f"test{self.made}"
-        self.say(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+        self.say(f'CREATE DATABASE {name} TEMPLATE "{template}" {options}')
         return name
 
     def say(self, statement: str, database: str = "postgres") -> list[Any]:
@@ -69,7 +70,10 @@ def serve() -> Iterator[Server]:
 
     bin = programs()
     assert bin is not None
-    folder = Path(tempfile.mkdtemp(prefix="aiga-postgres-"))
+    # In memory where there is room: copying a database takes a tenth of the time.
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    folder = Path(tempfile.mkdtemp(prefix="aiga-postgres-", dir=memory if roomy else None))
     demoted: dict[str, Any] = {"cwd": folder}
     if os.geteuid() == 0:
         names = {entry.pw_name for entry in pwd.getpwall()}

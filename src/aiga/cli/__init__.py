@@ -524,9 +524,10 @@ def _where(options: argparse.Namespace) -> str:
 
     from aiga.runs.store import runs_of
 
-    if options.store is not None:
-        return f" --store {shlex.quote(str(runs_of(options.runs_dir, options.store)))}"
-    return "" if options.runs_dir == Path("runs") else f" --runs-dir {options.runs_dir}"
+    folder = "" if options.runs_dir == Path("runs") else f" --runs-dir {options.runs_dir}"
+    if options.store is None:
+        return folder
+    return f" --store {shlex.quote(str(runs_of(options.runs_dir, options.store)))}{folder}"
 
 
 def _closing(store: Store, options: argparse.Namespace) -> str:

@@ -61,7 +61,9 @@ class Server:
         if parsed.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
             raise RunError(f"{expected}, not {parsed.drivername}")
         public = {name: value for name, value in parsed.query.items() if name not in _SECRET}
-        self._shown = parsed.set(drivername="postgresql", password=None, query=public)
+        self._shown = sa.URL.create(
+            "postgresql", parsed.username, None, parsed.host, parsed.port, parsed.database, public
+        )
         who = f"aiga: process {os.getpid()} on {platform.node()}"[:63]
         query = {**_DEFAULTS, "application_name": who, **parsed.query}
         self._url = parsed.set(drivername="postgresql+psycopg", query=query)
@@ -105,9 +107,11 @@ class Server:
         except ImportError:
             raise RunError("store: postgresql needs pip install 'aiga[postgres]'") from None
 
-        @event.listens_for(engine, "connect")
-        def on_connect(connection: Any, _: Any) -> None:
-            connection.read_only = not write
+        if not write:
+
+            @event.listens_for(engine, "connect")
+            def on_connect(connection: Any, _: Any) -> None:
+                connection.read_only = True
 
         return engine
 
