@@ -98,6 +98,7 @@ RUN_OPTIONS = (
     "--iterations",
     "--runs-dir",
     "--store",
+    "--sink",
     "--engine",
     "--workers",
     "--address",
@@ -170,6 +171,14 @@ def _parser() -> _Parser:
         "--workers", type=_count, help="of --engine ray, one core each (default: this machine's cores)"
     )
     run.add_argument("--address", help="of a Ray cluster, for --engine ray (default: one for this run alone)")
+    run.add_argument(
+        "--sink",
+        action="append",
+        choices=("tensorboard", "wandb", "mlflow"),
+        default=[],
+        help="also write the metrics for this tool, in RUNS_DIR/NAME/SINK; may be given several times. One "
+        "that fails does not stop the run",
+    )
     run.set_defaults(act=_run, flags=[], parser=run)
 
     listing = commands.add_parser(
@@ -377,8 +386,10 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
     from aiga.cli.progress import Progress
     from aiga.runs.codec import plain
     from aiga.runs.loop import drive, stop_on_signals
+    from aiga.runs.sinks import About, check, outlets
     from aiga.runs.store import Lost, Run, Store, Unwritable
 
+    check(options.sink)
     name, config, seed = _settings(options, entry)
     seconds = options.minutes * 60 if options.minutes else options.hours * 3600 if options.hours else None
     run = Run(Path(options.system).name, seed, plain(config))
@@ -398,7 +409,13 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             progress.say("stopping after this iteration; Ctrl-C again stops at once and loses it")
 
         try:
-            with _system(options, entry, config) as system, stop_on_signals(stopping) as stop, progress:
+            about = About(name, run, options.runs_dir / name)
+            with (
+                _system(options, entry, config) as system,
+                stop_on_signals(stopping) as stop,
+                outlets(options.sink, about, progress.say) as sinks,
+                progress,
+            ):
                 drive(
                     system,
                     store,
@@ -406,7 +423,7 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
                     iterations=options.iterations,
                     seconds=seconds,
                     stop=stop,
-                    listen=[progress.step],
+                    listen=[progress.step, *(sink.step for sink in sinks)],
                     begun=begun,
                 )
         except Lost as error:
