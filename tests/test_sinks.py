@@ -189,7 +189,10 @@ def events(folder: Path) -> Iterator[tuple[int, str, float]]:
 
 
 @installed("tensorboard")
-def test_tensorboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sinks, "PATIENCE", 60.0)
     for last in (3, 5):
         words = ["run", "toy", "--name", "night", "--iterations", last, "--runs-dir", tmp_path]
         assert "note:" not in say(capsys, *words, "--sink", "tensorboard")
@@ -200,15 +203,38 @@ def test_tensorboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {tag for _, tag, _ in found} >= {"seconds", "active", "events/birth"}
 
 
+def history(file: Path) -> list[int]:
+    """The steps in a file of wandb's: records in LevelDB's log format, whole or in parts, in blocks."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, record, steps = file.read_bytes(), 7, b"", []
+    while at + 7 <= len(data):
+        if (room := 32768 - at % 32768) < 7:
+            at += room
+            continue
+        length, part = struct.unpack_from("<HB", data, at + 4)
+        record += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if part in (1, 4):  # whole, last
+            found = Record.FromString(record)
+            steps += [found.history.step.num] if found.HasField("history") else []
+            record = b""
+    return steps
+
+
 @installed("wandb")
-def test_wandb_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wandb_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two sessions are two files of one run, which `wandb sync` puts together."""
+    monkeypatch.setattr(sinks, "PATIENCE", 60.0)
     for last in (30, 60):
         words = ["run", "toy", "--name", "night", "--iterations", last, "--runs-dir", tmp_path]
         say(capsys, *words, "--sink", "wandb")
     folder = tmp_path / "night" / "wandb"
     identity = (folder / "id").read_text()
-    assert len(list(folder.glob(f"wandb/offline-run-*/run-{identity}.wandb"))) == 2
+    files = sorted(folder.glob(f"wandb/offline-run-*/run-{identity}.wandb"))
+    assert [history(file) for file in files] == [list(range(1, 31)), list(range(31, 61))]
 
 
 @installed("mlflow")

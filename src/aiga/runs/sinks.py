@@ -18,7 +18,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -92,7 +92,7 @@ class Outlet:
 
     def __init__(self, name: str, open: Callable[[], Sink], warn: Callable[[str], None]):
         self._name, self._open, self._warn = name, open, warn
-        self._queue: queue.Queue[tuple[int, dict[str, float]] | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
         self._failure: str | None = None
         self._told = False
         self._dropped = 0
@@ -103,18 +103,18 @@ class Outlet:
     def step(self, step: Step) -> None:
         if self._failed():
             return
-        try:
-            self._queue.put_nowait((step.iteration, numbers_of(step)))
-        except queue.Full:
+        if self._queue.qsize() < WAITING:
+            self._queue.put((step.iteration, numbers_of(step)))
+        else:
             self._dropped += 1
 
-    def close(self) -> None:
-        """Ends the sink, within `PATIENCE` or without it."""
-        limit = time.monotonic() + PATIENCE
-        if self._thread.is_alive():
-            with suppress(queue.Full):
-                self._queue.put(None, timeout=PATIENCE)
-            self._thread.join(max(0.0, limit - time.monotonic()))
+    def end(self) -> None:
+        """Says that nothing more comes. Does not wait."""
+        self._queue.put(None)
+
+    def wait(self, limit: float) -> None:
+        """Waits for the sink to end, until `limit` on the monotonic clock or without it."""
+        self._thread.join(max(0.0, limit - time.monotonic()))
         if self._failed():
             return
         if self._thread.is_alive():
@@ -159,7 +159,10 @@ def outlets(names: Iterable[str], about: About, warn: Callable[[str], None]) -> 
         yield found
     finally:
         for outlet in found:
-            outlet.close()
+            outlet.end()
+        limit = time.monotonic() + PATIENCE
+        for outlet in found:
+            outlet.wait(limit)
 
 
 def check(names: Iterable[str]) -> None:
@@ -179,7 +182,9 @@ class TensorBoard:
     def __init__(self, about: About):
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(about.folder), flush_secs=10)
+        # Its own names tell seconds apart: a session within the same one would write over the file.
+        suffix = f".{time.time_ns()}"
+        self._writer = SummaryWriter(str(about.folder), flush_secs=10, filename_suffix=suffix)
 
     def log(self, iteration: int, numbers: Mapping[str, float]) -> None:
         for name, value in numbers.items():
