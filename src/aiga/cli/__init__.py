@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -49,6 +49,24 @@ class _Parser(argparse.ArgumentParser):
         message = re.sub(r"^unrecognized arguments: (?:--)?(\S+).*", r"\1: no such option", message)
         print(f"aiga: {message}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def program() -> NoReturn:
+    """The command `aiga`: `main`, then the end of the process."""
+    try:
+        status = main()
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        status = 1
+    sinks = sys.modules.get("aiga.runs.sinks")
+    if sinks is not None and sinks.opened:
+        # Every sink has had its time. What its library still does at exit could wait forever, as W&B's does
+        # for a service that hangs.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -429,7 +447,8 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
         except Lost as error:
             raise Lost(f"{error}; started again, the run goes on from its last commit") from None
         except Unwritable as error:
-            raise Unwritable(f"{error}; the run is as iteration {progress.iteration} left it") from None
+            last = f"iteration {progress.iteration}" if progress.iteration else "its last commit"
+            raise Unwritable(f"{error}; the run is as {last} left it") from None
         except KeyboardInterrupt:
             print(f"stopped at once, as iteration {progress.iteration} left it", file=sys.stderr)
             raise

@@ -30,6 +30,7 @@ from aiga.runs.store import Run
 
 WAITING = 10_000  # iterations in a sink's queue; what does not fit is dropped
 PATIENCE = 2.0  # s, for a sink to end when the run stops
+opened = False  # whether this process has had a sink
 _NOT_COUNTED = frozenset({"metric", "score"})  # events of every iteration
 
 
@@ -146,9 +147,11 @@ def _failure(name: str, error: BaseException) -> str:
 @contextmanager
 def outlets(names: Iterable[str], about: About, warn: Callable[[str], None]) -> Iterator[list[Outlet]]:
     """The sinks of `names`, each writing below `about.folder`, for as long as the context is open."""
+    global opened
     found: list[Outlet] = []
     try:
         for name in dict.fromkeys(names):
+            opened = True
             mine = replace(about, folder=about.folder / name)
             try:
                 SINKS[name].load()

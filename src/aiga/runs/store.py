@@ -493,7 +493,8 @@ class Store:
         """Adds to `held` the blobs that are there, to `named` those that rows speak of."""
         keys = [column.name for column in source.primary_key.columns]
         query = sa.select(source).order_by(*source.primary_key.columns)
-        query = query.execution_options(yield_per=self._database.batch)
+        # A blob may be large: one in memory at a time.
+        query = query.execution_options(yield_per=1 if source is blobs_table else self._database.batch)
         last = "the first row"
         try:
             with db.execute(query) as found:
