@@ -18,7 +18,7 @@ from aiga.runs.store import Run, RunError, Store
 from stores import Place, dump
 from test_runs import config
 
-KILLS = {"sqlite": 20, "postgresql": 10}
+KILLS = {"sqlite": 20, "postgresql": 8}
 
 
 def work(folder: str, iterations: int | None, seed: int, url: str | None = None) -> None:

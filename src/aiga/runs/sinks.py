@@ -237,7 +237,7 @@ class WandB:
 class MLflow:
     """A run of MLflow, in a database in the folder, or where MLFLOW_TRACKING_URI says.
 
-    Its folders of files are in maintenance since MLflow 3.7: `mlflow ui --backend-store-uri` reads
+    Its folders of files are in maintenance. `mlflow ui --backend-store-uri` reads
     sqlite:///runs/NAME/mlflow/mlflow.db.
     """
 
