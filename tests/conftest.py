@@ -8,3 +8,38 @@ os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 # Gymnasium's drawing opens a window and prints a greeting otherwise.
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import postgres
+from stores import Place
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server; where none is installed its tests are skipped, or fail if they must not be."""
+    if lacking := postgres.lacking():
+        if os.environ.get("AIGA_REQUIRE_POSTGRES"):
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    with postgres.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Room for the runs of a module in either store."""
+    folder = tmp_path_factory.mktemp("runs")
+    if request.param == "sqlite":
+        return Place(folder)
+    server = request.getfixturevalue("server")
+    return Place(folder, server, server.create())
+
+
+@pytest.fixture
+def place(shelf: Place, tmp_path: Path) -> Place:
+    """Room for the runs of one test in either store."""
+    return shelf.empty(tmp_path)

@@ -16,7 +16,7 @@ import pytest
 import toy
 from aiga import registry
 from aiga.runs.store import Store
-from test_runs import dump
+from stores import dump
 
 
 @pytest.fixture(scope="module")

@@ -15,21 +15,22 @@ import pytest
 import toy
 from aiga.runs.loop import drive, stop_on_signals
 from aiga.runs.store import Run, RunError, Store
-from test_runs import config, dump
+from stores import Place, dump
+from test_runs import config
 
-KILLS = 20
+KILLS = {"sqlite": 20, "postgresql": 8}
 
 
-def work(folder: str, iterations: int | None, seed: int) -> None:
+def work(folder: str, iterations: int | None, seed: int, url: str | None = None) -> None:
     """What each process does: begin or continue the run, as `aiga run` would."""
-    with Store.open(folder, write=True) as store, stop_on_signals() as stop:
+    with Store.open(folder, write=True, url=url) as store, stop_on_signals() as stop:
         drive(toy.Toy(toy.Config()), store, Run("toy", seed, config()), iterations=iterations, stop=stop)
 
 
-def reached(folder: Path) -> int:
+def reached(folder: Path, url: str | None = None) -> int:
     """The last iteration committed; -1 before the run has begun."""
     try:
-        with Store.open(folder) as store:
+        with Store.open(folder, url=url) as store:
             return -1 if store.run() is None else store.summary().iteration
     except RunError:
         return -1
@@ -49,17 +50,19 @@ def start(processes: ForkServerContext, *arguments: object) -> BaseProcess:
     return process
 
 
-def kill_again_and_again(processes: ForkServerContext, folder: Path, seed: int, kills: int) -> list[int]:
+def kill_again_and_again(
+    processes: ForkServerContext, folder: Path, seed: int, url: str | None, kills: int
+) -> list[int]:
     """Starts the run and kills it, `kills` times over; returns the iteration that each death left it at."""
     instants = random.Random(seed)
     deaths = []
     for kill in range(kills):
-        before = reached(folder)
-        process = start(processes, str(folder), None, seed)
+        before = reached(folder, url)
+        process = start(processes, str(folder), None, seed, url)
         # One kill in four falls while the process starts up, most likely, the others while it works.
         if kill % 4 < 3:
             limit = time.monotonic() + 60
-            while reached(folder) <= before and process.is_alive() and time.monotonic() < limit:
+            while reached(folder, url) <= before and process.is_alive() and time.monotonic() < limit:
                 time.sleep(0.03)
             time.sleep(instants.uniform(0, 0.15))
         else:
@@ -67,28 +70,29 @@ def kill_again_and_again(processes: ForkServerContext, folder: Path, seed: int, 
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        deaths.append(reached(folder))
+        deaths.append(reached(folder, url))
     return deaths
 
 
-def test_killed_at_twenty_random_instants(processes: ForkServerContext, tmp_path: Path) -> None:
-    """Two runs at a time, ten kills each."""
+def test_killed_at_random_instants(processes: ForkServerContext, place: Place) -> None:
+    """Two runs at a time, half the kills each."""
     first = random.randrange(2**31)  # other instants every time; a failure names the seed
+    kills = KILLS["sqlite" if place.server is None else "postgresql"]
 
     def live(seed: int) -> None:
-        killed, alone = tmp_path / f"killed-{seed}", tmp_path / f"alone-{seed}"
-        deaths = kill_again_and_again(processes, killed, seed, KILLS // 2)
+        killed, alone = place.folder / f"killed-{seed}", place.folder / f"alone-{seed}"
+        deaths = kill_again_and_again(processes, killed, seed, place.url, kills // 2)
         assert len(set(deaths)) > len(deaths) / 2, f"too few processes got to work: {deaths}"
         last = deaths[-1] + 5
         for folder in (killed, alone):
-            process = start(processes, str(folder), last, seed)
+            process = start(processes, str(folder), last, seed, place.url)
             process.join()
             assert process.exitcode == 0
-        with Store.open(killed) as store:
+        with place.open(killed.name) as store:
             store.verify()
             assert store.summary().iteration == last
             assert len(store.rows("sessions")) > len(deaths) / 2
-        assert dump(killed) == dump(alone), f"seed {seed}, killed after {deaths}"
+        assert place.dump(killed.name) == place.dump(alone.name), f"seed {seed}, killed after {deaths}"
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(live, (first, first + 1)))

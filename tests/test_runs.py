@@ -2,7 +2,8 @@
 
 import json
 import math
-import shutil
+import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,8 +15,6 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import numpy as np
 import optax
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 import toy
 from aiga.interfaces import Event
@@ -23,6 +22,7 @@ from aiga.runs import store as stored
 from aiga.runs.codec import CodecError, decode, encode, plain, types_in
 from aiga.runs.loop import drive
 from aiga.runs.store import Damaged, Run, RunError, Store, Unwritable
+from stores import Place, dump
 
 T = TypeVar("T")
 
@@ -149,34 +149,44 @@ def config() -> dict[str, Any]:
     return plain(toy.Config())
 
 
-def run_toy(folder: Path, iterations: int, **options: Any) -> int:
-    with Store.open(folder, write=True) as store:
+def run_toy(place: Place, iterations: int, name: str = "night", **options: Any) -> int:
+    with place.open(name, write=True) as store:
         return drive(toy.Toy(toy.Config()), store, Run("toy", 3, config()), iterations=iterations, **options)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 40 iterations; tests copy it before they change it."""
-    folder = tmp_path_factory.mktemp("runs") / "night"
-    assert run_toy(folder, 40) == 40
-    return folder
+def finished(shelf: Place) -> Place:
+    """A run of 40 iterations, `night`; tests copy it before they change it."""
+    assert run_toy(shelf, 40) == 40
+    return shelf
 
 
 @pytest.fixture
-def night(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "night"))
+def night(finished: Place, tmp_path: Path) -> Place:
+    return finished.copy(tmp_path)
 
 
-def test_every_event_becomes_its_rows(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished_folder(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("folders"))
+    run_toy(place, 40)
+    return place
+
+
+@pytest.fixture
+def folder(finished_folder: Place, tmp_path: Path) -> Path:
+    """The same run's, for what only folders can suffer."""
+    return finished_folder.copy(tmp_path).folder / "night"
+
+
+def test_every_event_becomes_its_rows(place: Place) -> None:
     log: list[tuple[int, Event]] = []
-    run_toy(
-        tmp_path / "night", 40, listen=[lambda step: log.extend((step.iteration, e) for e in step.events)]
-    )
+    run_toy(place, 40, listen=[lambda step: log.extend((step.iteration, e) for e in step.events)])
 
     def of(kind: str) -> list[tuple[int, dict[str, Any]]]:
         return [(i, event.data) for i, event in log if event.kind == kind]
 
-    with Store.open(tmp_path / "night") as store:
+    with place.open() as store:
         rows = {row["id"]: row for row in store.rows("environments")}
         for i, birth in of("birth"):
             row = rows[birth["id"]]
@@ -208,8 +218,8 @@ def test_every_event_becomes_its_rows(tmp_path: Path) -> None:
         assert np.array_equal(store.array(store.find_agent(named[:10])), of("transfer")[0][1]["agent"])
 
 
-def test_what_nothing_names_is_deleted(night: Path) -> None:
-    with Store.open(night) as store:
+def test_what_nothing_names_is_deleted(night: Place) -> None:
+    with night.open() as store:
         _, encoded = store.load()
         named = {row["sha"] for row in store.rows("agents")} | {
             row["agent"] for row in store.rows("environments")
@@ -217,26 +227,30 @@ def test_what_nothing_names_is_deleted(night: Path) -> None:
         held = {row["sha"] for row in store.rows("blobs")}
         in_state = {stored.sha_of(stored.blob_of(array)) for array in encoded.arrays.values()}
         assert held == named | in_state
-        large = {row["sha"] for row in store.rows("blobs") if row["bytes"] is None}
-    # The state's one array over a megabyte is a file; its forerunners are gone.
-    assert {path.stem for path in (night / "blobs").iterdir()} == large
+        large = {row["sha"] for row in store.rows("blobs") if row["size"] > stored.LARGE}
+        apart = {row["sha"] for row in store.rows("blobs") if row["bytes"] is None}
+    # The state's one array over a megabyte is a file where there is a folder; its forerunners are gone.
+    assert {path.stem for path in night.folder.glob("night/blobs/*")} == apart
+    assert apart == (large if night.server is None else set())
     assert len(large) == 1
 
 
-def test_a_second_writer_is_refused_and_readers_are_not(night: Path) -> None:
-    with Store.open(night, write=True):
-        with pytest.raises(RunError, match=r"^night: process \d+ is already working on this run$"):
-            Store.open(night, write=True)
-        with Store.open(night) as reader:
+def test_a_second_writer_is_refused_and_readers_are_not(night: Place) -> None:
+    runs = stored.runs_of(night.folder, night.url)
+    with night.open(write=True):
+        with pytest.raises(RunError, match=r"^night: process \d+( on \S+)? is already working on this run$"):
+            night.open(write=True)
+        assert runs.database("night").is_running()
+        with night.open() as reader:
             assert reader.summary().iteration == 40
-    Store.open(night, write=True).close()
+    night.open(write=True).close()
 
 
-def test_readers_see_one_commit(night: Path) -> None:
+def test_readers_see_one_commit(night: Place) -> None:
     """Also while the run goes on: what is let go of after the snapshot was taken is not taken for damage."""
-    with Store.open(night) as reader, reader.snapshot():
+    with night.open() as reader, reader.snapshot():
         before = reader.summary()
-        with Store.open(night, write=True) as store:
+        with night.open(write=True) as store:
             drive(
                 toy.Toy(toy.Config()),
                 store,
@@ -246,21 +260,15 @@ def test_readers_see_one_commit(night: Path) -> None:
             )
         assert reader.summary() == before
         assert before.iteration == 40
-    with Store.open(night) as reader:
+    with night.open() as reader:
         assert reader.summary().iteration == 50
 
 
-def test_files_of_an_interrupted_commit_are_swept(night: Path) -> None:
+def test_files_of_an_interrupted_commit_are_swept(folder: Path) -> None:
     for name in ("0" * 64 + ".safetensors", "1" * 64 + ".part"):
-        (night / "blobs" / name).write_bytes(b"half")
-    Store.open(night, write=True).close()
-    assert len(list((night / "blobs").iterdir())) == 1
-
-
-def edit(folder: Path, statement: str, *values: Any) -> None:
-    with sqlite3.connect(folder / "run.db") as db:
-        db.execute(statement, values)
-    db.close()
+        (folder / "blobs" / name).write_bytes(b"half")
+    Store.open(folder, write=True).close()
+    assert len(list((folder / "blobs").iterdir())) == 1
 
 
 def scribble(folder: Path) -> None:
@@ -275,54 +283,74 @@ def scribble(folder: Path) -> None:
         file.write(b"\xaa" * size)
 
 
-SHA = "(SELECT min(sha) FROM blobs WHERE bytes IS NOT NULL)"
+FIRST = "(SELECT min(sha) FROM blobs WHERE bytes IS NOT NULL)"
+LAST = "(SELECT max(sha) FROM blobs WHERE bytes IS NOT NULL)"
+
+
+def verify(place: Place) -> str:
+    """What is said of a damaged run."""
+    with pytest.raises(Damaged) as caught, place.open() as store:
+        store.verify()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
         (
-            lambda f: edit(f, f"UPDATE blobs SET bytes = zeroblob(size) WHERE sha = {SHA}"),
+            f"UPDATE blobs SET bytes = (SELECT bytes FROM blobs WHERE sha = {LAST}) WHERE sha = {FIRST}",
             r"blobs [0-9a-f]{64}: its bytes do not match its SHA-256",
         ),
-        (lambda f: edit(f, f"DELETE FROM blobs WHERE sha = {SHA}"), r"blobs [0-9a-f]{64} is missing"),
+        (f"DELETE FROM blobs WHERE sha = {FIRST}", r"blobs [0-9a-f]{64} is missing"),
+        ("UPDATE environments SET course = '{' WHERE id = 2", "environments 2, course: not JSON"),
         (
-            lambda f: next((f / "blobs").iterdir()).unlink(),
+            "UPDATE checkpoint SET state = replace(state, '2.5', '3.5')",
+            "checkpoint 1 does not match its SHA-256",
+        ),
+        ("DELETE FROM run", "run 1 is missing"),
+    ],
+)
+def test_damage_is_named_by_its_row(night: Place, harm: str, message: str) -> None:
+    with night.open() as store:
+        store.verify()
+    night.edit(harm)
+    assert re.match(f"night: damaged: {message}", verify(night))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (
+            lambda folder: next((folder / "blobs").iterdir()).unlink(),
             r"blobs [0-9a-f]{64}: its file is missing",
         ),
         (
-            lambda f: edit(f, "UPDATE environments SET course = '{' WHERE id = 2"),
-            "environments 2, course: not JSON",
-        ),
-        (
-            lambda f: edit(f, "UPDATE checkpoint SET state = replace(state, '2.5', '3.5')"),
-            "checkpoint 1 does not match its SHA-256",
-        ),
-        (
-            lambda f: edit(f, "UPDATE events SET data = CAST(X'7BFFFE7D' AS TEXT) WHERE iteration > 20"),
+            lambda folder: Place(folder.parent).edit(
+                "UPDATE events SET data = CAST(X'7BFFFE7D' AS TEXT) WHERE iteration > 20"
+            ),
             r"events, the row after \d+ \d+: Could not decode to UTF-8",
         ),
         (scribble, "scores, the first row: "),
-        (lambda f: (f / "run.db").write_bytes(b"not a database" * 1000), "run.db: file is not a database"),
+        (
+            lambda folder: (folder / "run.db").write_bytes(b"not a database" * 1000),
+            "run.db: file is not a database",
+        ),
     ],
 )
-def test_damage_is_named_by_its_row(night: Path, harm: Callable[[Path], Any], message: str) -> None:
-    with Store.open(night) as store:
-        store.verify()
-    harm(night)
-    with pytest.raises(Damaged, match=rf"^night: damaged: {message}") as caught, Store.open(night) as store:
-        store.verify()
-    assert "\n" not in str(caught.value)
+def test_damage_of_a_file_is_named(folder: Path, harm: Callable[[Path], Any], message: str) -> None:
+    harm(folder)
+    assert re.match(f"night: damaged: {message}", verify(Place(folder.parent)))
 
 
-def test_a_run_of_a_newer_version_is_refused(night: Path) -> None:
-    edit(night, "UPDATE run SET format = 7")
+def test_a_run_of_a_newer_version_is_refused(night: Place) -> None:
+    night.edit("UPDATE run SET format = 7")
     with pytest.raises(RunError, match=r"^night: made by a newer aiga \(format 7; this one reads up to 1\)$"):
-        Store.open(night)
+        night.open()
 
 
-def test_a_state_that_no_longer_fits_is_refused(night: Path) -> None:
-    with Store.open(night, write=True) as store:
+def test_a_state_that_no_longer_fits_is_refused(night: Place) -> None:
+    with night.open(write=True) as store:
         iteration, encoded = store.load()
         encoded.tree["best"] = "high"
         store.commit(iteration + 1, [], encoded, 0.0)
@@ -330,11 +358,11 @@ def test_a_state_that_no_longer_fits_is_refused(night: Path) -> None:
         run_toy(night, 50)
 
 
-def test_a_run_on_a_medium_that_cannot_be_written_is_still_read(night: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(stored.os, "access", lambda path, mode: False)
-    with Store.open(night) as store:
+def test_a_run_on_a_medium_that_cannot_be_written_is_still_read(folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Store.open(folder) as store:
         assert store.summary().iteration == 40
-    assert {path.name for path in night.iterdir()} == {"run.db", "lock", "blobs"}
+    assert {path.name for path in folder.iterdir()} == {"run.db", "lock", "blobs"}
 
 
 def test_a_full_database_ends_the_run_at_its_last_commit(tmp_path: Path) -> None:
@@ -353,8 +381,8 @@ def test_a_full_database_ends_the_run_at_its_last_commit(tmp_path: Path) -> None
         assert store.summary().iteration == reached[-1]
         store.verify()
     # With room again it goes on as if nothing had been.
-    run_toy(tmp_path / "night", reached[-1] + 5)
-    run_toy(tmp_path / "other", reached[-1] + 5)
+    for name in ("night", "other"):
+        run_toy(Place(tmp_path), reached[-1] + 5, name)
     assert dump(tmp_path / "night") == dump(tmp_path / "other")
 
 
@@ -377,15 +405,3 @@ def test_a_file_that_may_not_grow_ends_the_run_in_one_line(tmp_path: Path) -> No
     assert len(ran.stderr.splitlines()) == 1, ran.stderr
     assert ran.stderr.startswith("aiga: ")
     assert "left it" in ran.stderr
-
-
-def test_every_statement_of_the_schema_is_postgresql_too() -> None:
-    for table in stored.metadata.sorted_tables:
-        assert str(sa.schema.CreateTable(table).compile(dialect=postgresql.dialect()))
-
-
-def dump(folder: Path) -> dict[str, Any]:
-    """Every row and every file but what the wall clock said."""
-    with Store.open(folder) as store:
-        rows = {name: store.rows(name) for name in stored.metadata.tables if name not in stored.WALL_CLOCK}
-    return {**rows, "files": {path.name: path.read_bytes() for path in folder.glob("blobs/*")}}

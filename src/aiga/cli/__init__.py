@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -49,6 +49,24 @@ class _Parser(argparse.ArgumentParser):
         message = re.sub(r"^unrecognized arguments: (?:--)?(\S+).*", r"\1: no such option", message)
         print(f"aiga: {message}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def program() -> NoReturn:
+    """The command `aiga`: `main`, then the end of the process."""
+    try:
+        status = main()
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        status = 1
+    sinks = sys.modules.get("aiga.runs.sinks")
+    if sinks is not None and sinks.opened:
+        # Every sink has had its time. What its library still does at exit could wait forever, as W&B's does
+        # for a service that hangs.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +115,8 @@ RUN_OPTIONS = (
     "--hours",
     "--iterations",
     "--runs-dir",
+    "--store",
+    "--sink",
     "--engine",
     "--workers",
     "--address",
@@ -149,7 +169,7 @@ def _parser() -> _Parser:
         "-h", "--help", action="store_true", help="this help, with every field of SYSTEM's configuration"
     )
     run.add_argument(
-        "--name", type=_name, help="of the run: a folder in RUNS_DIR (default: a new one, SYSTEM-0001)"
+        "--name", type=_name, help="of the run, kept in RUNS_DIR or STORE (default: a new one, SYSTEM-0001)"
     )
     run.add_argument("--preset", help="configuration to start from (default: the system's own)")
     run.add_argument("--config", type=Path, metavar="FILE.toml", help="fields to set; overrides the preset")
@@ -169,9 +189,19 @@ def _parser() -> _Parser:
         "--workers", type=_count, help="of --engine ray, one core each (default: this machine's cores)"
     )
     run.add_argument("--address", help="of a Ray cluster, for --engine ray (default: one for this run alone)")
+    run.add_argument(
+        "--sink",
+        action="append",
+        choices=("tensorboard", "wandb", "mlflow"),
+        default=[],
+        help="also write the metrics for this tool, in RUNS_DIR/NAME/SINK; may be given several times. One "
+        "that fails does not stop the run",
+    )
     run.set_defaults(act=_run, flags=[], parser=run)
 
-    listing = commands.add_parser("list", help="the runs there are", description="The runs in RUNS_DIR.")
+    listing = commands.add_parser(
+        "list", help="the runs there are", description="The runs in RUNS_DIR or STORE."
+    )
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(act=_list)
 
@@ -257,6 +287,13 @@ def _parser() -> _Parser:
     for command in (run, listing, show, replay, export, trial):
         command.add_argument(
             "--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)"
+        )
+    for command in (run, listing, show, replay, export):
+        command.add_argument(
+            "--store",
+            metavar="URL",
+            help="a PostgreSQL database to keep runs in instead, postgresql://USER@HOST/DATABASE; a password "
+            "comes from PGPASSWORD or ~/.pgpass",
         )
     return parser
 
@@ -379,17 +416,19 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
     from aiga.cli.progress import Progress
     from aiga.runs.codec import plain
     from aiga.runs.loop import drive, stop_on_signals
-    from aiga.runs.store import Run, Store, Unwritable
+    from aiga.runs.sinks import About, check, outlets
+    from aiga.runs.store import Lost, Run, Store, Unwritable
 
+    check(options.sink)
     name, config, seed = _settings(options, entry)
     seconds = options.minutes * 60 if options.minutes else options.hours * 3600 if options.hours else None
     run = Run(Path(options.system).name, seed, plain(config))
-    with Store.open(options.runs_dir / name, write=True) as store:
+    with Store.open(options.runs_dir / name, write=True, url=options.store) as store:
         progress = Progress(store, f"aiga run {options.system} --name {name}", options.iterations, seconds)
 
         def begun(iteration: int, changed: list[str]) -> None:
             verb = f"goes on from iteration {iteration}" if iteration else "starts"
-            progress.say(f"{options.runs_dir / name}: {options.system}, seed {seed}, {verb}")
+            progress.say(f"{store}: {options.system}, seed {seed}, {verb}")
             if changed:
                 progress.say(
                     f"note: other versions than last time may give other numbers: {'; '.join(changed)}"
@@ -400,7 +439,13 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             progress.say("stopping after this iteration; Ctrl-C again stops at once and loses it")
 
         try:
-            with _system(options, entry, config) as system, stop_on_signals(stopping) as stop, progress:
+            about = About(name, run, options.runs_dir / name)
+            with (
+                _system(options, entry, config) as system,
+                stop_on_signals(stopping) as stop,
+                outlets(options.sink, about, progress.say) as sinks,
+                progress,
+            ):
                 drive(
                     system,
                     store,
@@ -408,11 +453,14 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
                     iterations=options.iterations,
                     seconds=seconds,
                     stop=stop,
-                    listen=[progress.step],
+                    listen=[progress.step, *(sink.step for sink in sinks)],
                     begun=begun,
                 )
+        except Lost as error:
+            raise Lost(f"{error}; started again, the run goes on from its last commit") from None
         except Unwritable as error:
-            raise Unwritable(f"{error}; the run is as iteration {progress.iteration} left it") from None
+            last = f"iteration {progress.iteration}" if progress.iteration else "its last commit"
+            raise Unwritable(f"{error}; the run is as {last} left it") from None
         except KeyboardInterrupt:
             print(f"stopped at once, as iteration {progress.iteration} left it", file=sys.stderr)
             raise
@@ -470,7 +518,7 @@ def _settings(options: argparse.Namespace, entry: Entry) -> tuple[str, Any, int]
         preset = options.preset or entry.preset
         base = [from_preset(kind, options.system, preset)] if preset else []
         config = resolve(default, *base, *asked)
-        name = options.name or _fresh_name(options.runs_dir, Path(options.system).stem)
+        name = options.name or _fresh_name(options, Path(options.system).stem)
         return name, config, options.seed or 0
 
     system = Path(options.system).name
@@ -494,43 +542,47 @@ def _settings(options: argparse.Namespace, entry: Entry) -> tuple[str, Any, int]
 
 
 def _existing(options: argparse.Namespace) -> Any:
-    from aiga.runs.store import Store
+    from aiga.runs.store import Store, runs_of
 
-    if options.name is None or not (options.runs_dir / options.name / "run.db").exists():
+    if options.name is None or not runs_of(options.runs_dir, options.store).database(options.name).exists():
         return None
-    with Store.open(options.runs_dir / options.name) as store:
+    with Store.open(options.runs_dir / options.name, url=options.store) as store:
         run = store.run()
         if run is not None:
             store.verify()
         return run
 
 
-def _fresh_name(runs: Path, system: str) -> str:
-    """SYSTEM-0001 or the first number after those taken. Its folder is made, so that nobody else takes it."""
-    from aiga.runs.store import Unwritable
+def _fresh_name(options: argparse.Namespace, system: str) -> str:
+    """SYSTEM-0001 or the first number after those taken, reserved, so that nobody else takes it."""
+    from aiga.runs.store import runs_of
 
+    runs = runs_of(options.runs_dir, options.store)
     pattern = re.compile(rf"{re.escape(system)}-(\d+)")
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        taken = [int(match[1]) for path in runs.iterdir() if (match := pattern.fullmatch(path.name))]
-        number = max(taken, default=0) + 1
-        while True:
-            name = f"{system}-{number:04}"
-            try:
-                (runs / name).mkdir()
-                return name
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise Unwritable(f"runs-dir: {runs}: {error.strerror}") from None
+    number = max((int(match[1]) for name in runs.taken() if (match := pattern.fullmatch(name))), default=0)
+    while True:
+        number += 1
+        if runs.reserve(name := f"{system}-{number:04}"):
+            return name
+
+
+def _where(options: argparse.Namespace) -> str:
+    """The options that lead back to where the runs are. A password is left out."""
+    import shlex
+
+    from aiga.runs.store import runs_of
+
+    folder = "" if options.runs_dir == Path("runs") else f" --runs-dir {options.runs_dir}"
+    if options.store is None:
+        return folder
+    return f" --store {shlex.quote(str(runs_of(options.runs_dir, options.store)))}{folder}"
 
 
 def _closing(store: Store, options: argparse.Namespace) -> str:
     """What emerged, and what to do next."""
     from aiga.cli.show import counted, course_in_words
 
-    name, summary = store.folder.name, store.summary()
-    where = "" if options.runs_dir == Path("runs") else f" --runs-dir {options.runs_dir}"
+    name, summary, where = store.name, store.summary(), _where(options)
     lines = [f"{name}: iteration {summary.iteration}" + _with_steps(summary.metrics.get("steps"))]
     rows = store.rows("environments")
     if rows:
@@ -564,7 +616,7 @@ def _read(options: argparse.Namespace) -> Store:
     """The store of a run that has begun."""
     from aiga.runs.store import RunError, Store
 
-    store = Store.open(options.runs_dir / options.name)
+    store = Store.open(options.runs_dir / options.name, url=options.store)
     if store.run() is None:
         store.close()
         raise RunError(f"{options.name}: has not begun yet")
@@ -574,16 +626,14 @@ def _read(options: argparse.Namespace) -> Store:
 def _list(options: argparse.Namespace) -> int:
     import json
 
-    from aiga.runs.store import RunError, Store, is_running
+    from aiga.runs.store import RunError, Store, runs_of
 
     found: list[dict[str, Any]] = []
-    folders = (
-        sorted(path.parent for path in options.runs_dir.glob("*/run.db")) if options.runs_dir.is_dir() else []
-    )
-    for folder in folders:
-        row: dict[str, Any] = {"name": folder.name, "running": is_running(folder)}
+    runs = runs_of(options.runs_dir, options.store)
+    for name in runs.names():
+        row: dict[str, Any] = {"name": name, "running": runs.database(name).is_running()}
         try:
-            with Store.open(folder) as store:
+            with Store.open(options.runs_dir / name, url=options.store) as store:
                 run = store.run()
                 if run is not None:
                     summary = store.summary()
@@ -596,7 +646,7 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found))
     elif not found:
-        print(f"no runs in {options.runs_dir}; start one: aiga run poet --minutes 10")
+        print(f"no runs in {runs}; start one: aiga run poet --minutes 10{_where(options)}")
     else:
         print(_table(found))
     return 0

@@ -33,7 +33,7 @@ def as_text(store: Store, width: int, colour: bool) -> str:
     run, summary = store.run(), store.summary()
     assert run is not None
     rows = store.rows("environments")
-    parts = [f"{store.folder.name}: {run.system}, seed {run.seed}, iteration {summary.iteration}"]
+    parts = [f"{store.name}: {run.system}, seed {run.seed}, iteration {summary.iteration}"]
     if steps := summary.metrics.get("steps"):
         parts.append(f"{steps:,.0f} steps")
     lines = [", ".join(parts)]

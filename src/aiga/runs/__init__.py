@@ -1,1 +1,1 @@
-"""One run on disk: the loop that drives a system, and the store that loses nothing."""
+"""One run: the loop that drives a system, the store that loses nothing, and the sinks that look on."""

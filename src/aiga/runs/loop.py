@@ -61,15 +61,13 @@ def drive(
         iteration, encoded = 0, _encode(state)
         store.begin(run, encoded)
     elif (stored.system, stored.seed) != (run.system, run.seed):
-        raise RunError(f"{store.folder.name}: a run of {stored.system} with seed {stored.seed}")
+        raise RunError(f"{store.name}: a run of {stored.system} with seed {stored.seed}")
     else:
         iteration, encoded = store.load()
     try:
         state = decode(kind, encoded.tree, encoded.arrays, known)
     except CodecError as error:
-        raise RunError(
-            f"{store.folder.name}: its state does not fit this version of the system: {error}"
-        ) from None
+        raise RunError(f"{store.name}: its state does not fit this version of the system: {error}") from None
     now = versions()
     begun(iteration, differing(store.open_session(now) or {}, now))
     while not stop():

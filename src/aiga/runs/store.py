@@ -1,9 +1,9 @@
-"""One run on disk: a folder with `run.db`, everything an iteration did in one transaction.
+"""One run in its database, everything an iteration did in one transaction.
 
-SQLAlchemy Core only, so that the same text serves SQLite (the default, in the folder) and PostgreSQL (by
-URL, one run to a database). Every table but `clock` and `sessions` follows from configuration and seed
-alone: two runs of the same seed hold the same rows, however often one of them was killed. Those two hold
-what the wall clock said.
+SQLAlchemy Core only, so that the same text serves SQLite (the default, `run.db` in the run's folder) and
+PostgreSQL (by URL, a schema to a run); `sqlite` and `postgres` hold what differs. Every table but `clock`
+and `sessions` follows from configuration and seed alone: two runs of the same seed hold the same rows,
+however often one of them was killed. Those two hold what the wall clock said.
 
 A blob is a safetensors file with one tensor, `data`, named by the SHA-256 of its bytes. Blobs stay while a
 row or the checkpoint names them.
@@ -11,32 +11,41 @@ row or the checkpoint names them.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, String, Table, Text, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, String, Table, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 
 from aiga.interfaces import Event
 from aiga.runs.codec import CodecError, Encoded, plain
+from aiga.runs.errors import Damaged, Lost, RunError, Unwritable
+from aiga.runs.sqlite import Folder, Folders
+
+if TYPE_CHECKING:
+    from aiga.runs.postgres import Schema, Server
+
+__all__ = ["Damaged", "Lost", "Run", "RunError", "Store", "Summary", "Unwritable", "runs_of"]
 
 FORMAT = 1
-LARGE = 1 << 20  # bytes; a larger blob is a file beside the database
+LARGE = 1 << 20  # bytes; a larger blob is a file, where the database has a folder
 _BATCH = 500  # values in one IN (...), below every database's limit
 
 metadata = sa.MetaData()
+
+# Sorted by bytes, as SQLite does, whatever the language of the server.
+_Name = String().with_variant(postgresql.VARCHAR(collation="C"), "postgresql")
 
 run_table = Table(
     "run",
@@ -92,7 +101,7 @@ scores_table = Table(
 metrics_table = Table(
     "metrics",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", _Name, primary_key=True),
     Column("iteration", Integer, primary_key=True, autoincrement=False),
     Column("value", Float),
 )
@@ -147,18 +156,6 @@ _JSON_COLUMNS = {
 }
 
 
-class RunError(Exception):
-    """Something a person can put right. The message is one line."""
-
-
-class Damaged(RunError):
-    """What is stored is not what was written. The message names the row."""
-
-
-class Unwritable(RunError):
-    """The disk is full or refuses: the run is as its last commit left it."""
-
-
 @dataclass(frozen=True)
 class Run:
     """What a run was started with."""
@@ -206,41 +203,48 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def runs_of(folder: Path, url: str | None) -> Folders | Server:
+    """The runs in `folder`, or in the PostgreSQL database of `url`. Raises `RunError`."""
+    if url is None:
+        return Folders(folder)
+    from aiga.runs.postgres import Server
+
+    return Server(url)
+
+
 class Store:
     """The database of one run; `Store.open` makes one. Use it as a context manager.
 
-    A writer holds the folder's lock: there is one at a time. Readers need none and see the last commit.
+    A writer holds the run's lock: there is one at a time. Readers need none and see the last commit.
     """
 
-    def __init__(self, folder: Path, engine: sa.Engine, lock: int | None):
-        self.folder = folder
+    def __init__(self, database: Folder | Schema, engine: sa.Engine, write: bool):
+        self.name = database.name
+        self._database = database
         self._engine = engine
-        self._lock = lock
+        self._write = write
+        self._files = database.files
         self._blobs: set[str] = set()  # what the database holds
         self._refs: set[str] = set()  # what the checkpoint names
         self._snapshot: sa.Connection | None = None
 
     @classmethod
     def open(cls, folder: str | Path, *, write: bool = False, url: str | None = None) -> Store:
-        """Opens `folder` to read, or to write, which makes it where it is missing.
+        """Opens the run in `folder` to read, or to write, which makes it where it is missing.
 
-        `url` is an SQLAlchemy URL of the database, by default `run.db` in the folder.
-        Raises `RunError`: no such run, another process is writing it, a newer format, a damaged database.
+        With `url`, as in postgresql://user@host/database, it is in that database under the folder's name;
+        the folder itself is not touched then. Raises `RunError`: no such run, another process is writing it,
+        a newer format, a damaged database, a server that cannot be reached.
         """
         folder = Path(folder)
-        database = folder / "run.db"
-        if not write and url is None and not database.exists():
-            raise RunError(f"{folder.name}: no such run in {folder.parent}")
-        lock = None
+        database = runs_of(folder.parent, url).database(folder.name)
         try:
-            if write:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock = _take_lock(folder)
-            store = cls(folder, _engine(database, url, write), lock)
-        except OSError as error:
-            raise Unwritable(f"{folder}: {error.strerror}") from None
+            store = cls(database, database.open(write), write)
+        except BaseException:
+            database.close()
+            raise
         try:
-            store._prepare(write)
+            store._prepare()
         except BaseException:
             store.close()
             raise
@@ -250,9 +254,11 @@ class Store:
         try:
             self._engine.dispose()
         finally:
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
+            self._database.close()
+
+    def __str__(self) -> str:
+        """Where the run is, without a password."""
+        return str(self._database)
 
     def __enter__(self) -> Store:
         return self
@@ -267,6 +273,9 @@ class Store:
         blobs, text, refs = self._checkpoint_parts(state)
         with self._writing(blobs):
             with self._transaction() as db:
+                schema = self._database.schema
+                if schema is not None and not sa.inspect(db).has_schema(schema):
+                    db.execute(sa.schema.CreateSchema(schema))
                 metadata.create_all(db)
                 db.execute(
                     run_table.insert().values(
@@ -311,51 +320,39 @@ class Store:
                 loose = self._delete_loose(db, (self._refs | replaced | set(blobs)) - set(refs.values()))
         self._blobs = (self._blobs | set(blobs)) - loose
         self._refs = set(refs.values())
-        for sha in loose:
-            self._blob_path(sha).unlink(missing_ok=True)
+        if self._files:
+            for sha in loose:
+                self._files.remove(sha)
 
     def _checkpoint_parts(self, state: Encoded) -> tuple[dict[str, bytes], str, dict[str, str]]:
         blobs: dict[str, bytes] = {}
         refs = {name: _add_blob(blobs, array) for name, array in state.arrays.items()}
         return blobs, _dump(state.tree), refs
 
+    def _apart(self, data: bytes) -> bool:
+        return self._files is not None and len(data) > LARGE
+
     @contextmanager
     def _writing(self, blobs: dict[str, bytes]) -> Iterator[None]:
         """Large new blobs as files before the rows that name them; a file no row came to name is removed."""
+        if self._files is None:
+            yield
+            return
         written = []
         try:
             for sha, data in blobs.items():
-                if len(data) > LARGE and sha not in self._blobs:
+                if self._apart(data) and sha not in self._blobs:
                     written.append(sha)
-                    self._write_file(sha, data)
+                    self._files.write(sha, data)
             yield
         except BaseException:
             for sha in written:
-                self._blob_path(sha).unlink(missing_ok=True)
+                self._files.remove(sha)
             raise
-
-    def _write_file(self, sha: str, data: bytes) -> None:
-        path = self._blob_path(sha)
-        try:
-            path.parent.mkdir(exist_ok=True)
-            part = path.with_suffix(".part")
-            with open(part, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            path.with_suffix(".part").unlink(missing_ok=True)
-            raise Unwritable(f"{path.parent}: {error.strerror}") from None
 
     def _insert_blobs(self, db: sa.Connection, blobs: dict[str, bytes]) -> None:
         rows = [
-            {"sha": sha, "size": len(data), "bytes": None if len(data) > LARGE else data}
+            {"sha": sha, "size": len(data), "bytes": None if self._apart(data) else data}
             for sha, data in blobs.items()
             if sha not in self._blobs
         ]
@@ -387,7 +384,7 @@ class Store:
     def run(self) -> Run | None:
         """What the run was started with; None while its first commit is still to come."""
         with self._transaction() as db:
-            if not sa.inspect(db).has_table("run"):
+            if not self._begun(db):
                 return None
             row = db.execute(sa.select(run_table)).first()
             return Run(row.system, row.seed, self._parse(row.config, "run 1, config")) if row else None
@@ -401,9 +398,9 @@ class Store:
     def _checkpoint(self, db: sa.Connection) -> tuple[int, Any, dict[str, str]]:
         row = db.execute(sa.select(checkpoint_table)).first()
         if row is None:
-            raise Damaged(f"{self.folder.name}: damaged: checkpoint 1 is missing")
+            raise Damaged(f"{self.name}: damaged: checkpoint 1 is missing")
         if _checkpoint_row(row.iteration, row.state, row.refs)["sha"] != row.sha:
-            raise Damaged(f"{self.folder.name}: damaged: checkpoint 1 does not match its SHA-256")
+            raise Damaged(f"{self.name}: damaged: checkpoint 1 does not match its SHA-256")
         state = self._parse(row.state, "checkpoint 1, state")
         return row.iteration, state, self._parse(row.refs, "checkpoint 1, refs")
 
@@ -480,39 +477,42 @@ class Store:
     def verify(self) -> None:
         """Reads everything once. Raises `Damaged` naming the first row that is not as it was written."""
         with self._transaction() as db:
-            verdict = "ok"
-            if self._engine.dialect.name == "sqlite":
-                verdict = db.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+            wrong = self._database.check(db)
             # Row by row, also where the whole is known to be damaged: the first unreadable row has a name.
             held: set[str] = set()
             named: set[str] = set()
             for source in metadata.sorted_tables:
                 self._verify_table(db, source, held, named)
-            if verdict != "ok":
-                raise Damaged(f"{self.folder.name}: damaged: run.db: {' '.join(verdict.split())}")
+            if wrong:
+                raise Damaged(f"{self.name}: damaged: {wrong}")
             missing = (named | set(self._checkpoint(db)[2].values())) - held
             if missing:
-                raise Damaged(f"{self.folder.name}: damaged: blobs {min(missing)} is missing")
+                raise Damaged(f"{self.name}: damaged: blobs {min(missing)} is missing")
 
     def _verify_table(self, db: sa.Connection, source: Table, held: set[str], named: set[str]) -> None:
         """Adds to `held` the blobs that are there, to `named` those that rows speak of."""
         keys = [column.name for column in source.primary_key.columns]
-        query = sa.select(source).order_by(*source.primary_key.columns).execution_options(yield_per=1)
+        query = sa.select(source).order_by(*source.primary_key.columns)
+        # A blob may be large: one in memory at a time.
+        query = query.execution_options(yield_per=1 if source is blobs_table else self._database.batch)
         last = "the first row"
         try:
-            for row in db.execute(query).mappings():
-                if source is blobs_table:
-                    held.add(row["sha"])
-                    if row["bytes"] is not None or not self._let_go(row["sha"]):
-                        self._check_blob(row["sha"], row["size"], row["bytes"])
-                else:
-                    self._plain_row(source, row)
-                if source in _NAMING:
-                    named |= {row[column] for column in ("agent", "sha") if row.get(column)}
-                last = f"the row after {' '.join(str(row[key]) for key in keys)}"
-        except DatabaseError as error:
+            with db.execute(query) as found:
+                for row in found.mappings():
+                    if source is blobs_table:
+                        held.add(row["sha"])
+                        if row["bytes"] is not None or not self._let_go(row["sha"]):
+                            self._check_blob(row["sha"], row["size"], row["bytes"])
+                    else:
+                        self._plain_row(source, row)
+                    if source in _NAMING:
+                        named |= {row[column] for column in ("agent", "sha") if row.get(column)}
+                    last = f"the row after {' '.join(str(row[key]) for key in keys)}"
+        except DBAPIError as error:
+            if isinstance(known := self._database.explain(error), Lost):
+                raise known from None
             problem = " ".join(str(error.orig).split())
-            raise Damaged(f"{self.folder.name}: damaged: {source.name}, {last}: {problem}") from None
+            raise Damaged(f"{self.name}: damaged: {source.name}, {last}: {problem}") from None
 
     def _plain_row(self, source: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
         values = dict(row)
@@ -525,79 +525,67 @@ class Store:
         try:
             return json.loads(text)
         except (TypeError, ValueError):
-            raise Damaged(f"{self.folder.name}: damaged: {row}: not JSON") from None
+            raise Damaged(f"{self.name}: damaged: {row}: not JSON") from None
 
     def _read_blob(self, db: sa.Connection, sha: str) -> np.ndarray:
         from safetensors.numpy import load
 
         row = db.execute(sa.select(blobs_table).where(blobs_table.c.sha == sha)).first()
         if row is None:
-            raise Damaged(f"{self.folder.name}: damaged: blobs {sha} is missing")
+            raise Damaged(f"{self.name}: damaged: blobs {sha} is missing")
         return load(self._check_blob(sha, row.size, row.bytes))["data"]
 
     def _let_go(self, sha: str) -> bool:
         """Whether a file may be gone because the run went on after the snapshot was taken."""
-        return not self._blob_path(sha).exists() and self._lock is None and is_running(self.folder)
+        gone = self._files is not None and not self._files.path(sha).exists()
+        return gone and not self._write and self._database.is_running()
 
     def _check_blob(self, sha: str, size: int, data: bytes | None) -> bytes:
-        if data is None:
+        if data is None and self._files:
             try:
-                data = self._blob_path(sha).read_bytes()
+                data = self._files.path(sha).read_bytes()
             except FileNotFoundError:
-                raise Damaged(f"{self.folder.name}: damaged: blobs {sha}: its file is missing") from None
-        if len(data) != size or sha_of(data) != sha:
-            raise Damaged(f"{self.folder.name}: damaged: blobs {sha}: its bytes do not match its SHA-256")
+                raise Damaged(f"{self.name}: damaged: blobs {sha}: its file is missing") from None
+        if data is None or len(data) != size or sha_of(data) != sha:
+            raise Damaged(f"{self.name}: damaged: blobs {sha}: its bytes do not match its SHA-256")
         return data
-
-    def _blob_path(self, sha: str) -> Path:
-        return self.folder / "blobs" / f"{sha}.safetensors"
 
     # -- the database ---------------------------------------------------------------------------------------
 
-    def _prepare(self, write: bool) -> None:
+    def _prepare(self) -> None:
         """Refuses what this version cannot read; a writer also picks up what it needs to know."""
         with self._transaction() as db:
-            if not sa.inspect(db).has_table("run"):
+            if not self._begun(db):
                 return
             made = db.execute(sa.select(run_table.c.format)).scalar()
             if made is None:
-                raise Damaged(f"{self.folder.name}: damaged: run 1 is missing")
+                raise Damaged(f"{self.name}: damaged: run 1 is missing")
             if made > FORMAT:
                 raise RunError(
-                    f"{self.folder.name}: made by a newer aiga (format {made}; this one reads up to {FORMAT})"
+                    f"{self.name}: made by a newer aiga (format {made}; this one reads up to {FORMAT})"
                 )
-            if not write:
+            if not self._write:
                 return
             self._blobs = set(db.execute(sa.select(blobs_table.c.sha)).scalars())
             refs = db.execute(sa.select(checkpoint_table.c.refs)).scalar()
             self._refs = set(self._parse(refs or "{}", "checkpoint 1, refs").values())
-        for path in (self.folder / "blobs").glob("*"):
-            if path.suffix != ".safetensors" or path.stem not in self._blobs:
-                path.unlink()
+        if self._files:
+            self._files.sweep(self._blobs)
+
+    def _begun(self, db: sa.Connection) -> bool:
+        return sa.inspect(db).has_table("run", schema=self._database.schema)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        name = self.folder.name
         if self._snapshot is not None:
             yield self._snapshot
             return
         try:
             with self._engine.begin() as db:
                 yield db
-        except (DatabaseError, sqlite3.Error) as error:
-            problem = error if isinstance(error, sqlite3.Error) else error.orig
-            if not isinstance(problem, sqlite3.Error) or isinstance(problem, sqlite3.IntegrityError):
-                raise
-            code = getattr(problem, "sqlite_errorcode", None)
-            primary = code & 0xFF if code is not None else sqlite3.SQLITE_CORRUPT
-            if primary == sqlite3.SQLITE_FULL:
-                raise Unwritable(f"{name}: the disk is full") from None
-            if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-                raise Unwritable(f"{name}: run.db cannot be read or written ({problem})") from None
-            if primary == sqlite3.SQLITE_BUSY:
-                raise Unwritable(f"{name}: another program holds run.db locked") from None
-            if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise Damaged(f"{name}: damaged: run.db: {problem}") from None
+        except (DBAPIError, sqlite3.Error) as error:
+            if known := self._database.explain(error):
+                raise known from None
             raise
 
 
@@ -721,69 +709,3 @@ def _checkpoint_row(iteration: int, state: str, refs: dict[str, str] | str) -> d
 
 def _batches(items: list[str]) -> Iterable[list[str]]:
     return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))
-
-
-def _take_lock(folder: Path) -> int:
-    """Locks the folder for this process. The system lets go of the lock when the process ends, however it
-    ends."""
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    for wait in (0.05, 0.1, 0.2, 0):  # `is_running` holds it for an instant
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            time.sleep(wait)
-    else:
-        holder = os.read(lock, 32).decode(errors="replace").strip()
-        os.close(lock)
-        raise RunError(f"{folder.name}: process {holder or '?'} is already working on this run")
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    return lock
-
-
-def is_running(folder: Path) -> bool:
-    """Whether a process is working on the run in `folder` now."""
-    try:
-        lock = os.open(folder / "lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def _engine(database: Path, url: str | None, write: bool) -> sa.Engine:
-    if url is not None and not url.startswith("sqlite"):
-        return sa.create_engine(url)
-    # On a read-only medium SQLite can make no shared memory; nobody writes there, so it needs none.
-    frozen = (
-        not write
-        and not os.access(database.parent, os.W_OK)
-        and not database.with_name("run.db-wal").exists()
-    )
-    options = "?immutable=1&uri=true" if frozen else "?uri=true"
-    engine = sa.create_engine(
-        url or f"sqlite:///file:{database.resolve()}{options}", poolclass=sa.pool.StaticPool
-    )
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _: Any) -> None:
-        # The driver's own BEGIN would come too late for CREATE TABLE; `on_begin` says it instead.
-        connection.isolation_level = None
-        connection.execute("PRAGMA busy_timeout = 10000")
-        if write:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-        else:
-            connection.execute("PRAGMA query_only = ON")
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
