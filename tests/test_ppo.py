@@ -214,6 +214,11 @@ class Same:
         return state + 1, View(jnp.ones(1), jnp.float32(1), over & (not self.by_clock), over & self.by_clock)
 
 
+def _compiled(function: Any, *given: Any) -> Any:
+    """`function` for arguments like these, compiled without spending long on it."""
+    return jax.jit(function).lower(*given).compile(compiler_options={"xla_backend_optimization_level": 0})
+
+
 def _enter(world: Any, learner: PPO, courses: Any) -> Any:
     return jax.jit(lambda key: enter(world, learner.player, key, courses))(jax.random.key(2))
 
@@ -224,7 +229,6 @@ def _trained(
     """State, stage and metrics [updates] after so much training from a fixed seed."""
     learner, courses = PPO(brain, (brain.observations,), config), jnp.zeros(rows)
 
-    @jax.jit
     def train(key: Any) -> Any:
         begin, play, learn = jax.random.split(key, 3)
         start = learner.init(key, brain.init(begin)), enter(world, learner.player, play, courses)
@@ -236,7 +240,8 @@ def _trained(
 
         return jax.lax.scan(once, start, jax.random.split(learn, updates))
 
-    (state, stage), metrics = train(jax.random.key(0))
+    key = jax.random.key(0)
+    (state, stage), metrics = _compiled(train, key)(key)
     return learner, state, stage, metrics
 
 
@@ -283,11 +288,14 @@ def test_what_was_played_is_what_is_replayed() -> None:
     brain = ActorCritic(2, 2, hidden=(8,), recurrent=4)
     config = Config(epochs=1, minibatches=1)
     learner, state, stage, _ = _trained(CartPole(False), brain, config, Knobs(), 4, 30, 3)
-    _, seen = collect(
-        CartPole(False), learner.player, learner.playing(state), jax.random.key(5), stage, jnp.zeros(4), 30
-    )
+
+    def once(state: Any, stage: Any) -> Any:
+        playing, key = learner.playing(state), jax.random.key(5)
+        _, seen = collect(CartPole(False), learner.player, playing, key, stage, jnp.zeros(4), 30)
+        return seen, learner.learn(None, jax.random.key(6), state, seen)[1]
+
+    seen, metrics = _compiled(once, state, stage)(state, stage)
     assert seen.begun[1:].any() and np.abs(stage.memory[0]).max() > 0
-    _, metrics = learner.learn(None, jax.random.key(6), state, seen)
     assert abs(float(metrics["kl"])) < 1e-6 and float(metrics["clipped"]) == 0
 
 
@@ -339,9 +347,9 @@ def test_masked_agents_change_nothing() -> None:
         },
         reward=jnp.where(absent, 99, seen.reward),
     )
-    learn = jax.jit(learner.learn)
-    one, figures = learn(None, jax.random.key(4), state, seen)
-    two, others = learn(None, jax.random.key(4), state, changed)
+    learn = _compiled(partial(learner.learn, None, jax.random.key(4)), state, seen)
+    one, figures = learn(state, seen)
+    two, others = learn(state, changed)
     jax.tree.map(np.testing.assert_array_equal, (one, figures), (two, others))
     assert not np.array_equal(flatten(one.weights), flatten(state.weights))
 
@@ -349,15 +357,11 @@ def test_masked_agents_change_nothing() -> None:
 def test_memory_is_learnt_and_cannot_be_done_without() -> None:
     """No policy without memory expects more than 0 of `Recall`; with an LSTM PPO comes to 1."""
     world, knobs = Recall(4), Knobs(rate=3e-3, entropy=0.01)
-    for recurrent, least, most in ((16, 0.95, 1.0), (0, -0.5, 0.5)):
+    for recurrent, least, most in ((16, 0.9, 1.0), (0, -0.2, 0.2)):
         brain = ActorCritic(3, 2, hidden=(16,), recurrent=recurrent)
-        learner, state, _, _ = _trained(world, brain, Config(epochs=4, standardise=False), knobs, 32, 25, 80)
-        greedy = Greedy(learner.player)
-        evaluate = evaluator(world, greedy, 10, batch=128)
-        played = evaluate(
-            np.tile(flatten(learner.playing(state)), (128, 1)), [0.0], np.zeros(128, int), np.arange(128)
-        )
-        assert least <= played.returns.mean() <= most
+        _, _, _, metrics = _trained(world, brain, Config(epochs=4, standardise=False), knobs, 32, 25, 80)
+        # Of about 1,300 episodes, so that even an even chance has a standard error of 0.03.
+        assert least <= float(metrics["return"][-10:].mean()) <= most
 
 
 @pytest.mark.parametrize(
