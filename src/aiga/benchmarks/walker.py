@@ -87,7 +87,7 @@ def gymnasium() -> Rate:
 
 
 def envpool() -> Rate:
-    import envpool as engine
+    import envpool as engine  # pyright: ignore[reportMissingImports]
 
     def at(batch: int) -> Rate:
         env = engine.make(
