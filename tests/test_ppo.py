@@ -148,7 +148,7 @@ def test_the_kernel_plays_what_was_folded() -> None:
 
     brain = ActorCritic(24, 4, hidden=(40, 40), continuous=True)
     learner = PPO(brain, (24,))
-    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    state = _fresh(learner)
     state = replace(state, seen=moments, weights=state.weights._replace(actor=standard))
     folded = fold(state.seen, state.weights.actor)
 
@@ -221,7 +221,13 @@ def _compiled(function: Any, *given: Any) -> Any:
 
 
 def _enter(world: Any, learner: PPO, courses: Any) -> Any:
-    return jax.jit(lambda key: enter(world, learner.player, key, courses))(jax.random.key(2))
+    key = jax.random.key(2)
+    return _compiled(lambda key: enter(world, learner.player, key, courses), key)(key)
+
+
+def _fresh(learner: PPO) -> Any:
+    key = jax.random.key(1)
+    return learner.init(key, _compiled(learner.brain.init, key)(key))
 
 
 def _trained(
@@ -264,10 +270,11 @@ def test_collecting_follows_the_episodes() -> None:
     brain = ActorCritic(1, 2, hidden=(4,), recurrent=3)
     learner = PPO(brain, (1,))
     world = Same(3, True)
-    weights = learner.playing(learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1))))
+    weights = learner.playing(_fresh(learner))
     stage = _enter(world, learner, jnp.zeros(2))
-    stage, seen = jax.jit(
-        lambda stage: collect(world, learner.player, weights, jax.random.key(3), stage, jnp.zeros(2), 7, 0.5)
+    stage, seen = _compiled(
+        lambda stage: collect(world, learner.player, weights, jax.random.key(3), stage, jnp.zeros(2), 7, 0.5),
+        stage,
     )(stage)
     np.testing.assert_array_equal(seen.begun[:, 0], [1, 0, 0, 1, 0, 0, 1])
     np.testing.assert_array_equal(seen.truncated[:, 0], [0, 0, 1, 0, 0, 1, 0])
@@ -286,16 +293,22 @@ def test_collecting_follows_the_episodes() -> None:
 
 def test_what_was_played_is_what_is_replayed() -> None:
     """Before the first step of learning all ratios are 1: memory, resets and units are those of the play."""
+    world, courses = CartPole(velocities=False), jnp.zeros(4)
     brain = ActorCritic(2, 2, hidden=(8,), recurrent=4)
-    config = Config(epochs=1, minibatches=1)
-    learner, state, stage, _ = _trained(CartPole(False), brain, config, Knobs(), 4, 30, 3)
+    learner = PPO(brain, (2,), Config(epochs=1, minibatches=1))
+    state, stage = _fresh(learner), _enter(world, learner, courses)
 
     def once(state: Any, stage: Any) -> Any:
-        playing, key = learner.playing(state), jax.random.key(5)
-        _, seen = collect(CartPole(False), learner.player, playing, key, stage, jnp.zeros(4), 30)
-        return seen, learner.learn(None, jax.random.key(6), state, seen)[1]
+        def play(state: Any, key: Any, stage: Any) -> Any:
+            return collect(world, learner.player, learner.playing(state), key, stage, courses, 30)
 
-    seen, metrics = _compiled(once, state, stage)(state, stage)
+        first, last = jax.random.split(jax.random.key(5))
+        stage, seen = play(state, first, stage)
+        state = replace(state, seen=state.seen.merge(seen.observation, seen.mask))
+        _, seen = play(state, last, stage)
+        return stage, seen, learner.learn(None, last, state, seen)[1]
+
+    stage, seen, metrics = _compiled(once, state, stage)(state, stage)
     assert seen.begun[1:].any() and np.abs(stage.memory[0]).max() > 0
     assert abs(float(metrics["kl"])) < 1e-6 and float(metrics["clipped"]) == 0
 
@@ -323,10 +336,10 @@ def test_masked_agents_change_nothing() -> None:
     """The gradient, the moments and the figures are the same whatever absent agents saw, did and got."""
     brain, courses = ActorCritic(4, 2, hidden=(8,)), jnp.array([0.0, 1.0, 1.0])
     learner = PPO(brain, (4,), Config(minibatches=1, epochs=2, scale_rewards=True))
-    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    state = _fresh(learner)
     stage = _enter(Two(CartPole()), learner, courses)
     assert stage.mask.tolist() == [True, False, True, True, True, True]
-    play = jax.jit(
+    play = _compiled(
         lambda: collect(
             Two(CartPole()), learner.player, learner.playing(state), jax.random.key(3), stage, courses, 80
         )
@@ -401,7 +414,7 @@ def test_a_walker_learns_to_walk(world: Any) -> None:
         lambda knobs, key, state, stage: learner.update(world, knobs, key, state, stage, courses, 256)
     )
     evaluate = evaluator(WalkerWorld(), Greedy(learner.player), 2000, batch=40)
-    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    state = _fresh(learner)
     stage, mean, finished = _enter(world, learner, courses), 0.0, 0.0
     for now in range(updates):
         knobs = Knobs(rate=jnp.float32(3e-4 * (1 - now / updates)))
