@@ -11,14 +11,19 @@ import numpy as np
 import pytest
 
 from aiga import testing, walker_ppo
-from aiga.brains import MLP
+from aiga.brains import MLP, ActorCritic, Greedy
 from aiga.interfaces import Event, Outcome, View
 from aiga.learners import ppo
 from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
+from aiga.learners.ppo import PPO
+from aiga.learners.ppo import Config as Steps
 from aiga.play import evaluator, flatten
+from aiga.play.collecting import collect, enter
+from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
 from aiga.worlds.walker.cppn import CPPNSpace
+from aiga.worlds.walker.native import NativeWalker
 from aiga.worlds.walker.path import Path
 from aiga.worlds.walker.space import WalkerSpace
 from own_world import BRAIN, CarWorld, HillSpace, system
@@ -49,8 +54,26 @@ def lesson(key: Any, state: Any) -> Experience:
     return Experience(asked.noise, -jnp.sum(asked.weights**2, axis=1).at[0].set(jnp.nan))
 
 
+PUPIL = PPO(ActorCritic(2, 2, hidden=(4,), recurrent=3), (2,), Steps(epochs=2, minibatches=2))
+
+
+@jax.jit
+def episodes(key: Any, state: Any) -> Any:
+    """Forty steps of two poles whose velocities are hidden."""
+    world, courses = CartPole(velocities=False), jnp.zeros(2)
+    stage = enter(world, PUPIL.player, key, courses)
+    return collect(world, PUPIL.player, PUPIL.playing(state), key, stage, courses, 40)[1]
+
+
 CONFORM = {
     "world: car": lambda: testing.check_world(CarWorld(), FLAT, np.ones(1, np.float32)),
+    "world: cart and pole": lambda: testing.check_world(CartPole(), 0, np.int32(1), 40),
+    "world: acrobot": lambda: testing.check_world(Acrobot(), 0, np.int32(2)),
+    "world: pendulum": lambda: testing.check_world(Pendulum(), 0, np.ones(1, np.float32)),
+    "world: recall": lambda: testing.check_world(Recall(3), 0, np.int32(0)),
+    "world: walker by the kernel": lambda: testing.check_world(
+        NativeWalker(threads=1), replace(LEVEL, genes=Genes()), np.ones(4, np.float32)
+    ),
     "space: hills": lambda: testing.check_space(HillSpace()),
     "space: walker": lambda: testing.check_space(WalkerSpace()),
     "space: CPPN": lambda: testing.check_space(CPPNSpace()),
@@ -58,6 +81,11 @@ CONFORM = {
     "brain: walker's": lambda: testing.check_brain(MLP(), np.ones(24, np.float32)),
     "brain: relu": lambda: testing.check_brain(MLP((3, 5, 2), "relu", "identity"), np.ones(3, np.float32)),
     "brain: one layer": lambda: testing.check_brain(MLP((3, 2)), np.ones(3, np.float32)),
+    "brain: actor and critic": lambda: testing.check_brain(
+        ActorCritic(3, 2, continuous=True, hidden=(5,), recurrent=4), np.ones(3, np.float32)
+    ),
+    "brain: greedy": lambda: testing.check_brain(Greedy(PUPIL.player), np.ones(2, np.float32)),
+    "learner: PPO": lambda: testing.check_learner(PUPIL, jax.jit(PUPIL.brain.init)(KEY), episodes),
     "learner": lambda: testing.check_learner(EvolutionStrategy(Config(population=8)), WEIGHTS[0], lesson),
     "search": lambda: testing.check_search(Climber(), lambda items: -((items - 1) ** 2)),
     "evaluate": lambda: testing.check_evaluate(

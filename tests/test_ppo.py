@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aiga.benchmarks import ppo as benchmark
 from aiga.benchmarks.walker import trained
 from aiga.brains import MLP, ActorCritic, Greedy
 from aiga.brains.policies import Categorical, Gaussian, Judgement
@@ -147,7 +148,7 @@ def test_the_kernel_plays_what_was_folded() -> None:
 
     brain = ActorCritic(24, 4, hidden=(40, 40), continuous=True)
     learner = PPO(brain, (24,))
-    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    state = _fresh(learner)
     state = replace(state, seen=moments, weights=state.weights._replace(actor=standard))
     folded = fold(state.seen, state.weights.actor)
 
@@ -214,8 +215,19 @@ class Same:
         return state + 1, View(jnp.ones(1), jnp.float32(1), over & (not self.by_clock), over & self.by_clock)
 
 
+def _compiled(function: Any, *given: Any) -> Any:
+    """`function` for arguments like these, compiled without spending long on it."""
+    return jax.jit(function).lower(*given).compile(compiler_options={"xla_backend_optimization_level": 0})
+
+
 def _enter(world: Any, learner: PPO, courses: Any) -> Any:
-    return jax.jit(lambda key: enter(world, learner.player, key, courses))(jax.random.key(2))
+    key = jax.random.key(2)
+    return _compiled(lambda key: enter(world, learner.player, key, courses), key)(key)
+
+
+def _fresh(learner: PPO) -> Any:
+    key = jax.random.key(1)
+    return learner.init(key, _compiled(learner.brain.init, key)(key))
 
 
 def _trained(
@@ -224,7 +236,6 @@ def _trained(
     """State, stage and metrics [updates] after so much training from a fixed seed."""
     learner, courses = PPO(brain, (brain.observations,), config), jnp.zeros(rows)
 
-    @jax.jit
     def train(key: Any) -> Any:
         begin, play, learn = jax.random.split(key, 3)
         start = learner.init(key, brain.init(begin)), enter(world, learner.player, play, courses)
@@ -236,7 +247,8 @@ def _trained(
 
         return jax.lax.scan(once, start, jax.random.split(learn, updates))
 
-    (state, stage), metrics = train(jax.random.key(0))
+    key = jax.random.key(0)
+    (state, stage), metrics = _compiled(train, key)(key)
     return learner, state, stage, metrics
 
 
@@ -258,10 +270,11 @@ def test_collecting_follows_the_episodes() -> None:
     brain = ActorCritic(1, 2, hidden=(4,), recurrent=3)
     learner = PPO(brain, (1,))
     world = Same(3, True)
-    weights = learner.playing(learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1))))
+    weights = learner.playing(_fresh(learner))
     stage = _enter(world, learner, jnp.zeros(2))
-    stage, seen = jax.jit(
-        lambda stage: collect(world, learner.player, weights, jax.random.key(3), stage, jnp.zeros(2), 7, 0.5)
+    stage, seen = _compiled(
+        lambda stage: collect(world, learner.player, weights, jax.random.key(3), stage, jnp.zeros(2), 7, 0.5),
+        stage,
     )(stage)
     np.testing.assert_array_equal(seen.begun[:, 0], [1, 0, 0, 1, 0, 0, 1])
     np.testing.assert_array_equal(seen.truncated[:, 0], [0, 0, 1, 0, 0, 1, 0])
@@ -280,14 +293,23 @@ def test_collecting_follows_the_episodes() -> None:
 
 def test_what_was_played_is_what_is_replayed() -> None:
     """Before the first step of learning all ratios are 1: memory, resets and units are those of the play."""
+    world, courses = CartPole(velocities=False), jnp.zeros(4)
     brain = ActorCritic(2, 2, hidden=(8,), recurrent=4)
-    config = Config(epochs=1, minibatches=1)
-    learner, state, stage, _ = _trained(CartPole(False), brain, config, Knobs(), 4, 30, 3)
-    _, seen = collect(
-        CartPole(False), learner.player, learner.playing(state), jax.random.key(5), stage, jnp.zeros(4), 30
-    )
+    learner = PPO(brain, (2,), Config(epochs=1, minibatches=1))
+    state, stage = _fresh(learner), _enter(world, learner, courses)
+
+    def once(state: Any, stage: Any) -> Any:
+        def play(state: Any, key: Any, stage: Any) -> Any:
+            return collect(world, learner.player, learner.playing(state), key, stage, courses, 30)
+
+        first, last = jax.random.split(jax.random.key(5))
+        stage, seen = play(state, first, stage)
+        state = replace(state, seen=state.seen.merge(seen.observation, seen.mask))
+        _, seen = play(state, last, stage)
+        return stage, seen, learner.learn(None, last, state, seen)[1]
+
+    stage, seen, metrics = _compiled(once, state, stage)(state, stage)
     assert seen.begun[1:].any() and np.abs(stage.memory[0]).max() > 0
-    _, metrics = learner.learn(None, jax.random.key(6), state, seen)
     assert abs(float(metrics["kl"])) < 1e-6 and float(metrics["clipped"]) == 0
 
 
@@ -314,10 +336,10 @@ def test_masked_agents_change_nothing() -> None:
     """The gradient, the moments and the figures are the same whatever absent agents saw, did and got."""
     brain, courses = ActorCritic(4, 2, hidden=(8,)), jnp.array([0.0, 1.0, 1.0])
     learner = PPO(brain, (4,), Config(minibatches=1, epochs=2, scale_rewards=True))
-    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
+    state = _fresh(learner)
     stage = _enter(Two(CartPole()), learner, courses)
     assert stage.mask.tolist() == [True, False, True, True, True, True]
-    play = jax.jit(
+    play = _compiled(
         lambda: collect(
             Two(CartPole()), learner.player, learner.playing(state), jax.random.key(3), stage, courses, 80
         )
@@ -339,9 +361,9 @@ def test_masked_agents_change_nothing() -> None:
         },
         reward=jnp.where(absent, 99, seen.reward),
     )
-    learn = jax.jit(learner.learn)
-    one, figures = learn(None, jax.random.key(4), state, seen)
-    two, others = learn(None, jax.random.key(4), state, changed)
+    learn = _compiled(partial(learner.learn, None, jax.random.key(4)), state, seen)
+    one, figures = learn(state, seen)
+    two, others = learn(state, changed)
     jax.tree.map(np.testing.assert_array_equal, (one, figures), (two, others))
     assert not np.array_equal(flatten(one.weights), flatten(state.weights))
 
@@ -349,15 +371,11 @@ def test_masked_agents_change_nothing() -> None:
 def test_memory_is_learnt_and_cannot_be_done_without() -> None:
     """No policy without memory expects more than 0 of `Recall`; with an LSTM PPO comes to 1."""
     world, knobs = Recall(4), Knobs(rate=3e-3, entropy=0.01)
-    for recurrent, least, most in ((16, 0.95, 1.0), (0, -0.5, 0.5)):
+    for recurrent, least, most in ((16, 0.9, 1.0), (0, -0.2, 0.2)):
         brain = ActorCritic(3, 2, hidden=(16,), recurrent=recurrent)
-        learner, state, _, _ = _trained(world, brain, Config(epochs=4, standardise=False), knobs, 32, 25, 80)
-        greedy = Greedy(learner.player)
-        evaluate = evaluator(world, greedy, 10, batch=128)
-        played = evaluate(
-            np.tile(flatten(learner.playing(state)), (128, 1)), [0.0], np.zeros(128, int), np.arange(128)
-        )
-        assert least <= played.returns.mean() <= most
+        _, _, _, metrics = _trained(world, brain, Config(epochs=4, standardise=False), knobs, 32, 25, 80)
+        # Of about 1,300 episodes, so that even an even chance has a standard error of 0.03.
+        assert least <= float(metrics["return"][-10:].mean()) <= most
 
 
 @pytest.mark.parametrize(
@@ -374,31 +392,41 @@ def test_it_learns(world: Any, brain: ActorCritic, knobs: Knobs, least: float) -
     assert float(metrics["return"][0]) < least - 200 < least < float(metrics["return"][-1])
 
 
+def test_curves_agree_within_the_spread_of_the_seeds() -> None:
+    """Means 10 and 13: within one deviation of theirs, then two errors of the difference, then neither."""
+    mine, theirs = [[9.0, 6.0, 10.0], [11.0, 14.0, 10.0]], [[9.0, 12.5, 13.0], [17.0, 13.5, 13.0]]
+    gaps = benchmark.apart(mine, theirs)
+    assert [gap["apart"] for gap in gaps] == [-3, -3, -3]
+    assert [gap["agree"] for gap in gaps] == [True, True, False]
+    # Nothing ended in the third tenth: the last known is carried on.
+    assert benchmark.binned([1, 10, 11, 31], [1.0, 3.0, 5.0, 7.0], 100)[:5] == [2, 5, 5, 7, 7]
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("world", [NativeWalker(), WalkerWorld()])
 def test_a_walker_learns_to_walk(world: Any) -> None:
-    """From nothing to a return of 300 on flat ground, acting greedily on the JAX walker, all to the end."""
-    brain, rows, updates = ActorCritic(24, 4, continuous=True), 256, 300
+    """From nothing to a return of 300 on flat ground, greedily on the JAX walker, nearly all to the end."""
+    brain, rows, updates = ActorCritic(24, 4, continuous=True, deviation=0.5), 128, 150
     learner = PPO(brain, (24,), Config(minibatches=16, scale_rewards=True))
     flat = Course.flat()
     courses = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.asarray(leaf), (rows, *np.shape(leaf))), flat)
     update = jax.jit(
-        lambda knobs, key, state, stage: learner.update(world, knobs, key, state, stage, courses, 128)
+        lambda knobs, key, state, stage: learner.update(world, knobs, key, state, stage, courses, 256)
     )
-    evaluate = evaluator(WalkerWorld(), Greedy(learner.player), 2000, batch=20)
-    state = learner.init(jax.random.key(0), jax.jit(brain.init)(jax.random.key(1)))
-    stage, mean, finished = _enter(world, learner, courses), 0.0, False
+    evaluate = evaluator(WalkerWorld(), Greedy(learner.player), 2000, batch=40)
+    state = _fresh(learner)
+    stage, mean, finished = _enter(world, learner, courses), 0.0, 0.0
     for now in range(updates):
         knobs = Knobs(rate=jnp.float32(3e-4 * (1 - now / updates)))
         state, stage, metrics = update(knobs, jax.random.key(now), state, stage)
         if float(metrics["return"]) > 200 and now % 10 == 9:
-            flat_weights = np.tile(flatten(learner.playing(state)), (20, 1))
-            played = evaluate(flat_weights, [flat], np.zeros(20, int), np.arange(20))
-            mean, finished = float(played.returns.mean()), bool(played.finished.all())
-            print(f"{(now + 1) * rows * 128:,} steps: {mean:.1f}")
-            if mean >= 300 and finished:
+            flat_weights = np.tile(flatten(learner.playing(state)), (40, 1))
+            played = evaluate(flat_weights, [flat], np.zeros(40, int), np.arange(40))
+            mean, finished = float(played.returns.mean()), float(played.finished.mean())
+            print(f"{(now + 1) * rows * 256:,} steps: {mean:.1f}, {finished:.0%} to the end")
+            if mean >= 300 and finished >= 0.95:
                 break
-    assert mean >= 300 and finished
+    assert mean >= 300 and finished >= 0.95
 
 
 def test_the_native_walker_is_the_kernel() -> None:
@@ -431,5 +459,7 @@ def test_bad_numbers_are_named() -> None:
         Knobs(discount=1.5)
     with pytest.raises(ValueError, match=r"^recurrent: at least 0, not -1$"):
         ActorCritic(1, 1, recurrent=-1)
+    with pytest.raises(ValueError, match=r"^deviation: greater than 0, not 0$"):
+        ActorCritic(1, 1, deviation=0)
     with pytest.raises(ValueError, match=r"^minibatches: a divisor of 24 sequences, not 5"):
         _trained(CartPole(), ActorCritic(4, 2), Config(minibatches=5), Knobs(), 4, 6, 1)

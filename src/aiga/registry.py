@@ -160,9 +160,16 @@ def _bench_cluster() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_ppo() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.ppo import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
     "poet": _bench_poet,
     "cluster": _bench_cluster,
+    "ppo": _bench_ppo,
 }

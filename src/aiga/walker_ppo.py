@@ -26,7 +26,7 @@ from aiga.worlds.walker.course import Course, Genes
 from aiga.worlds.walker.native import NativeWalker
 from aiga.worlds.walker.space import WalkerSpace, grow
 
-BRAIN = ActorCritic(24, 4, continuous=True, hidden=(40, 40))
+BRAIN = ActorCritic(24, 4, continuous=True, hidden=(40, 40), deviation=0.5)
 ACTIVATIONS = ("tanh", "tanh", "identity")  # of the agent that is kept
 
 

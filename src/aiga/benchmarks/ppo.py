@@ -170,36 +170,42 @@ def bench() -> tuple[dict[str, Any], str]:
 def case(
     name: str, task: Task, mine: list[list[float]], rivals: dict[str, list[list[float]]]
 ) -> dict[str, Any]:
-    """One task's result: curves [seed][tenth], and how far apart the learners are."""
-    found = {"case": name, "unit": UNIT, "steps": task.total, "ours": mine, "rivals": {}}
+    """One task's result: curves [seed][tenth], how far ours is from each rival, and in how many tenths both
+    agree."""
+    found: dict[str, Any] = {"case": name, "unit": UNIT, "steps": task.total, "ours": mine, "rivals": {}}
     for rival_name, theirs in rivals.items():
-        found["rivals"][rival_name] = {"curves": theirs, "apart": apart(mine, theirs)}
+        gaps = apart(mine, theirs)
+        found["rivals"][rival_name] = {
+            "curves": theirs,
+            "apart": [gap["apart"] for gap in gaps],
+            "agree": sum(gap["agree"] for gap in gaps),
+        }
     return found
 
 
-def apart(mine: list[list[float]], theirs: list[list[float]]) -> list[float]:
-    """For each tenth the difference of the means, ours less theirs, in standard deviations over seeds (the
-    root of the mean of both variances); 0 where neither varies and both are the same."""
+def apart(mine: list[list[float]], theirs: list[list[float]]) -> list[dict[str, Any]]:
+    """For each tenth the difference of the means, ours less theirs, and whether it is within the seeds'
+    spread: one standard deviation of theirs, or two standard errors of the difference."""
     gaps = []
     for a, b in zip(zip(*mine, strict=True), zip(*theirs, strict=True), strict=True):
-        spread = ((stdev(a) ** 2 + stdev(b) ** 2) / 2) ** 0.5
         gap = mean(a) - mean(b)
-        gaps.append(gap / spread if spread else (0.0 if gap == 0 else float(np.copysign(np.inf, gap))))
+        error = (stdev(a) ** 2 / len(a) + stdev(b) ** 2 / len(b)) ** 0.5
+        gaps.append({"apart": gap, "agree": abs(gap) <= max(stdev(b), 2 * error)})
     return gaps
 
 
 def lines(data: dict[str, Any]) -> Iterator[str]:
-    """The table: mean and standard deviation over seeds, over all steps and in the last tenth."""
-    yield f"ppo, {UNIT}, mean and standard deviation over seeds"
+    """The table: mean and standard deviation over seeds in each tenth of the steps."""
+    yield f"ppo, {UNIT} in each tenth of the steps: mean and standard deviation over seeds"
     for found in data["cases"]:
         yield f"{found['case']}, {found['steps']:,} steps"
         learners = {"aiga": found["ours"]} | {n: each["curves"] for n, each in found["rivals"].items()}
         for name, curves in learners.items():
-            whole, last = [mean(curve) for curve in curves], [curve[-1] for curve in curves]
-            yield (
-                f"  {name:18} all {mean(whole):8.1f} +- {stdev(whole):5.1f}"
-                f"   last tenth {mean(last):8.1f} +- {stdev(last):5.1f}   {len(curves)} seeds"
-            )
+            tenths = list(zip(*curves, strict=True))
+            yield f"  {name:18}" + "".join(f"{mean(tenth):7.0f}" for tenth in tenths)
+            yield f"  {f'{len(curves)} seeds':>18}" + "".join(f"{f'+-{stdev(t):.0f}':>7}" for t in tenths)
+        for name, each in found["rivals"].items():
+            yield f"  within the seeds' spread of {name} in {each['agree']} of {BINS} tenths"
     for name in data["missing"]:
         yield f"not installed, so not compared: {name} (pip install stable-baselines3 sb3-contrib)"
 

@@ -34,8 +34,9 @@ class ActorCritic:
     """A brain whose output is a `Judgement`: observations f32[O] to a policy over `actions`, and a value.
 
     `actions` are as many choices or, if `continuous`, as many numbers. With `recurrent` = H > 0 an LSTM of H
-    units stands before both networks; it learns from the policy alone, the critic reads it as it is. Raises
-    ValueError, naming the field, for counts that are not positive.
+    units stands before both networks; it learns from the policy alone, the critic reads it as it is.
+    `deviation` is that of a continuous policy at first. Raises ValueError, naming the field, for numbers that
+    are not positive.
     """
 
     observations: int
@@ -43,6 +44,7 @@ class ActorCritic:
     continuous: bool = False
     hidden: tuple[int, ...] = (64, 64)
     recurrent: int = 0
+    deviation: float = 1.0  # 0.5 where actions are of order 1, say Andrychowicz et al.
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -51,6 +53,8 @@ class ActorCritic:
                 raise ValueError(f"{name}: at least {least}, not {getattr(self, name)}")
         if any(size < 1 for size in self.hidden):
             raise ValueError(f"hidden: numbers of at least 1, not {self.hidden}")
+        if not self.deviation > 0:
+            raise ValueError(f"deviation: greater than 0, not {self.deviation!r}")
 
     @property
     def actor(self) -> MLP:
@@ -63,7 +67,7 @@ class ActorCritic:
         return MLP((self.recurrent or self.observations, *self.hidden, 1), output="identity")
 
     def init(self, key: jax.Array) -> Weights:
-        """Orthogonal matrices, biases of zero, deviations of one; the LSTM's from U(-1, 1) / sqrt(H)."""
+        """Orthogonal matrices, biases of zero; the LSTM's from U(-1, 1) / sqrt(H)."""
         acting, judging, remembering = jax.random.split(key, 3)
         units, memory = self.recurrent, ()
         if units:
@@ -76,7 +80,7 @@ class ActorCritic:
         return Weights(
             orthogonal(acting, self.actor.sizes, 0.01),
             orthogonal(judging, self.critic.sizes, 1.0),
-            jnp.zeros(self.actions if self.continuous else 0, jnp.float32),
+            jnp.full(self.actions if self.continuous else 0, jnp.log(jnp.float32(self.deviation))),
             memory,
         )
 

@@ -125,7 +125,7 @@ def check_brain(brain: Brain, observation: Any) -> None:
     memory = brain.begin()
     output, after = act(weights, memory, observation)
     _must(same((output, after), act(weights, memory, observation)), "act: must be pure")
-    _must(bool(np.isfinite(output).all()), "act: must be finite")
+    _must_be_finite(output, "act: the output")
     _must(_shapes(after) == _shapes(memory), "act: must keep the shapes and types of its memory")
 
 

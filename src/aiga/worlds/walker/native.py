@@ -78,4 +78,4 @@ class NativeWalker:
             threads=self.threads,
             quality=self.quality,
         )
-        return [part.reshape(*lead, *part.shape[1:]) for part in done]
+        return [part.reshape((*lead, *part.shape[1:])) for part in done]
