@@ -1,9 +1,9 @@
 """What more cores give: episodes on one of Ray's workers and on two, and what that says of a thousand.
 
-Measured: the kernel's rate in this process, on one worker and on two, each pinned to a core of its own; what
-tasks and their bytes cost the caller, by episodes of one step; and what an iteration of the `paper` preset
-costs the one process that holds the truth, when its episodes cost nothing. Calculated from these: an
-iteration on any number of cores, and what it waits for.
+Measured: the kernel's rate in this process, on one worker and on two, each pinned to a core of its own; the
+CPU time that tasks and their bytes cost the caller, by episodes of one step; and what an iteration of the
+`paper` preset costs the one process that holds the truth, when its episodes cost nothing. Calculated from
+these: an iteration on any number of cores, and what it waits for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -26,7 +26,7 @@ from aiga.interfaces import Evaluate, Outcome
 from aiga.play.cluster import LEAST, TASKS, cluster
 
 ROUNDS = 7
-FEW, MANY = 64, 1024  # episodes in one call
+FEW, MANY = 64, 4096  # episodes in one call; the paper's iterations have 10,240
 CORES = (1, 2, 8, 64, 1000)
 NETWORK = 1.25e9  # bytes per second that the caller's machine is taken to send: 10 Gbit/s
 RESULT = 9  # bytes of an episode's return, its length and whether it finished
@@ -41,8 +41,8 @@ class Cost:
     rate: float  # steps per second of one worker
     steps: float  # of an episode
     least: float  # of the smallest task
-    task: float  # of the caller, for each
-    byte: float  # of the caller, for each
+    task: float  # of the caller's CPU, for each
+    byte: float  # of the caller's CPU, for each
     writer: float  # of an iteration without its episodes
     size: int  # bytes of one episode, there and back
 
@@ -66,6 +66,7 @@ def iteration(cost: Cost, episodes: int, cores: int) -> dict[str, Any]:
         "seconds": taken,
         "speedup": alone / taken,
         "tasks_per_second": tasks / taken,
+        "bytes_per_task": episodes * cost.size / tasks,
         "waits_for": max(parts, key=parts.__getitem__),
         "parts": parts,
     }
@@ -100,12 +101,15 @@ def bench() -> tuple[dict[str, Any], str]:
     weights, courses = populations()["trained walkers on obstacles"]
     config, state = crowded()
 
-    def timed(evaluate: Evaluate, count: int, round: int = 0) -> tuple[float, float]:
+    def timed(
+        evaluate: Evaluate, count: int, round: int = 0, clock: Callable[[], float] = time.perf_counter
+    ) -> tuple[float, float]:
         """Seconds, and steps played."""
+        some = np.resize(weights, (count, weights.shape[1]))
         which, seeds = np.arange(count, dtype=np.int32) % len(courses), np.arange(count, dtype=np.uint32)
-        begun = time.perf_counter()
-        played = evaluate(weights[:count], courses, which, seeds + np.uint32(round))
-        return time.perf_counter() - begun, float(np.sum(played.lengths))
+        begun = clock()
+        played = evaluate(some, courses, which, seeds + np.uint32(round))
+        return clock() - begun, float(np.sum(played.lengths))
 
     alone = kernel.evaluator(max_steps=config.max_steps, threads=1)
     rates: dict[str, list[float]] = {"1 thread": []}
@@ -122,7 +126,10 @@ def bench() -> tuple[dict[str, Any], str]:
                     walked.append(steps / MANY)
     with _workers(1, max_steps=1) as evaluate:
         timed(evaluate, MANY)
-        few, many = (median(timed(evaluate, n, r)[0] for r in range(ROUNDS)) for n in (FEW, MANY))
+        few, many = (
+            median(timed(evaluate, count, round, time.process_time)[0] for round in range(ROUNDS))
+            for count in (FEW, MANY)
+        )
     size = weights[0].nbytes + RESULT
     byte = (many - few) / ((MANY - FEW) * size)
     cost = Cost(
@@ -200,9 +207,9 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"an episode is {cost['size'] / 1e3:.1f} kB; the smallest task takes {cost['least'] * 1e3:.0f} ms"
     yield f"the writer takes {cost['writer']:.2f} s an iteration"
     yield f"calculated: an iteration of the paper preset, {data['episodes']:,} episodes"
-    yield "  cores  seconds  speedup  tasks/s  waits for"
+    yield "  cores  seconds  speedup  tasks/s  kB a task  waits for"
     for row in data["iterations"]:
         yield (
             f"  {row['cores']:5}  {row['seconds']:7.2f}  {row['speedup']:6.1f}x  "
-            f"{row['tasks_per_second']:7.0f}  {row['waits_for']}"
+            f"{row['tasks_per_second']:7.0f}  {row['bytes_per_task'] / 1e3:9,.0f}  {row['waits_for']}"
         )
