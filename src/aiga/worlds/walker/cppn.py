@@ -6,7 +6,7 @@ NEAT (Stanley and Miikkulainen 2002) mutates it. Nothing bounds what it can expr
 those of the published configuration.
 
 Three things differ from the published code, on purpose. There a course is checked on the network's answers
-between -1 and 1 and painted from those between -pi and pi: here both are -1 to 1. There a course that only
+between -1 and 1 and painted from those between -pi and pi: here both are -pi to pi. There a course that only
 goes down has no height at all and is refused, and nothing bounds how deep it goes: here the farthest from the
 start counts, up or down. There links come from splitting others alone: here they are added too, as in NEAT.
 """
@@ -151,9 +151,9 @@ def activate(genes: CPPN, x: np.ndarray) -> np.ndarray:
 
 
 def _relief(genes: CPPN) -> np.ndarray:
-    """Heights f64[C + 1] above the start; the course runs from -1 to 1 in the network's eyes."""
+    """Heights f64[C + 1] above the start; the course runs from -pi to pi in the network's eyes."""
     with np.errstate(over="ignore", invalid="ignore"):
-        height = genes.scale * activate(genes, np.linspace(-1, 1, CELLS + 1))
+        height = genes.scale * activate(genes, np.linspace(-np.pi, np.pi, CELLS + 1))
         return np.where(np.arange(CELLS + 1) < PAD, 0.0, height - height[PAD])
 
 
