@@ -70,7 +70,7 @@ def test_a_network_paints_what_it_computes():
     nodes = (Node(0, "identity", 0.5), Node(2, "sin", 0.0), Node(1, "square", 1.0))
     links = (Link(2, 0, 3.0), Link(1, 0, -1.0), Link(1, 2, 0.1), Link(-1, 2, 0.2), Link(-1, 1, 2.0))
     genes = CPPN(nodes, links, scale=0.5)
-    x = np.linspace(-1, 1, CELLS + 1)
+    x = np.linspace(-np.pi, np.pi, CELLS + 1)
     square = (2 * x + 1) ** 2
     height = 0.5 + 3 * np.sin(5 * (0.1 * square + 0.2 * x)) - square
     assert np.allclose(activate(genes, x), height)
