@@ -28,6 +28,7 @@ constexpr int JOINT_ORDER[4] = {3, 2, 0, 1};  // the order in which Box2D's isla
 
 constexpr float HALF = 17.0f / 30.0f;  // half the length of a leg part
 constexpr float WIDTH_UPPER = 4.0f / 30.0f, WIDTH_LOWER = 3.2f / 30.0f;  // half widths
+constexpr float HALF_WIDTH[5] = {0.0f, WIDTH_UPPER, WIDTH_LOWER, WIDTH_UPPER, WIDTH_LOWER};  // by body, of leg parts
 constexpr int HULL_POINTS = 5;
 constexpr float HULL_X[5] = {-1.0f, 0.2f, 34.0f / 30, 34.0f / 30, -1.0f};
 constexpr float HULL_Y[5] = {0.3f, 0.3f, 1.0f / 30, -8.0f / 30, -8.0f / 30};
@@ -48,6 +49,7 @@ constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 constexpr float TOLERANCE = 1e-3f;  // m/s or rad/s that a row may miss its target by
 constexpr float EDGE = 1e-4f;       // m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 constexpr int PASSES = 60;  // of Box2D's position solver
+constexpr float TORN = 0.1f;  // m by which a pass leaves a joint torn, so that all of them are needed
 constexpr int SWEEPS = 10;
 constexpr int ONE_BY_ONE = 6;  // the Newton step from which rows change sides one at a time
 constexpr float STIFF_CONTACT = 1500.0f, STIFF_JOINT = 600.0f;
@@ -104,7 +106,10 @@ AIGA_INLINE void each_place(M lanes, I& used, T* at, int& count, Put put) {
 
 // Those of one leg part.
 struct Contacts {
-  static constexpr int MOST = 16;  // four cells, a slope and a face each, two points
+  static constexpr int CELLS = 4, EDGES = 2, POINTS = 2;  // a cell has a slope and a face, an edge two points
+  static constexpr int MOST = CELLS * EDGES * POINTS;
+  static_assert(4 * (HALF * HALF + WIDTH_UPPER * WIDTH_UPPER) <= (3 * CELL - 2 * SKIN) * (3 * CELL - 2 * SKIN),
+                "a part, skin included, is shorter than three cells, so it lies over four at most");
   int count = 0;
   I used = 0;
   I cells = 0;  // of the ground, that are touched, one bit each
@@ -120,6 +125,15 @@ struct Contacts {
     });
   }
 
+  void add(const Contacts& other, M lanes) {
+    for (int k = 0; k < other.count; k++) {
+      Contact c = other.at[k];
+      c.on &= lanes;
+      add(c);
+    }
+    cells |= only(lanes, other.cells);
+  }
+
   void forget(M lanes) {
     for (int k = 0; k < count; k++) at[k].on &= ~lanes, at[k].by_face &= ~lanes, at[k].shared &= ~lanes;
     while (count && !any(at[count - 1].on)) count--;
@@ -133,6 +147,11 @@ struct Near {
   F hull;            // distance of its core from the ground, where that is below a metre or so
 };
 
+AIGA_INLINE Body blend(M mask, const Body& yes, const Body& no) {
+  return {select(mask, yes.x, no.x), select(mask, yes.y, no.y), select(mask, yes.a, no.a), select(mask, yes.vx, no.vx),
+          select(mask, yes.vy, no.vy), select(mask, yes.w, no.w), select(mask, yes.c, no.c), select(mask, yes.s, no.s)};
+}
+
 AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
   F h = d * d * 0.5f, c = b.c;
   b.c = c - b.s * d - c * h;
@@ -141,9 +160,8 @@ AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
 }
 
 // Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points.
-void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, M continues, M live, float limit, I cells,
+void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M continues, M live, float limit, I cells,
                    Contacts& out) {
-  const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
   F ex = x2 - x1, ey = y2 - y1, squared = ex * ex + ey * ey, inverse = 1.0f / sqrt(squared);
   F length = squared * inverse;
   ex *= inverse, ey *= inverse;
@@ -192,24 +210,23 @@ void edge_contacts(const Body& b, bool upper, F x1, F y1, F x2, F y2, M continue
 }
 
 // All contacts of one leg part with cores closer than `limit`.
-void part_contacts(const Terrain& t, const Body& b, bool upper, M live, float limit, Contacts& out) {
-  const float half_width = upper ? WIDTH_UPPER : WIDTH_LOWER;
+void part_contacts(const Terrain& t, const Body& b, F half_width, M live, float limit, Contacts& out) {
   F tall = HALF * abs(b.c) + half_width * abs(b.s) + limit, wide = HALF * abs(b.s) + half_width * abs(b.c) + limit;
   F lowest = b.y - tall;
   M near = live & (lowest < t.top(t.cell(b.x)));
   if (!any(near)) return;
   I cell = t.cell(b.x - wide);
   F before = t.height(cell, -1), left = t.height(cell, 0);
-  for (int k = 0; k < 4; k++, cell += 1) {
+  for (int k = 0; k < Contacts::CELLS; k++, cell += 1) {
     F x = tofloat(cell) * CELL;
     M on = near & (x <= b.x + wide) & (cell < t.g->cells);
     if (!any(on)) break;
     F right = t.height(cell, 1), after = t.height(cell, 2);
     M step = on & (before != left) & (x >= b.x - wide) & (lowest <= max(before, left));
     M slope = on & (lowest <= max(left, right));
-    if (any(step)) edge_contacts(b, upper, x, before, x, left + only(before == left, 1.0f),
+    if (any(step)) edge_contacts(b, half_width, x, before, x, left + only(before == left, 1.0f),
                                  false, step, limit, 0, out);
-    if (any(slope)) edge_contacts(b, upper, x, left, x + CELL, right, after == right, slope, limit, 1 << (cell & 15), out);
+    if (any(slope)) edge_contacts(b, half_width, x, left, x + CELL, right, after == right, slope, limit, 1 << (cell & 15), out);
     before = right, left = after;
   }
 }
@@ -629,7 +646,7 @@ AIGA_INLINE F separation(const Contact& c, const Body& part, F& nx, F& ny, F& px
 }
 
 // Moves one part out of the ground as if it were free.
-AIGA_INLINE F push_out(const Contact& c, Body& part, float inverse_mass, float inverse_inertia, float rate, M on) {
+AIGA_INLINE F push_out(const Contact& c, Body& part, F inverse_mass, F inverse_inertia, float rate, M on) {
   F nx, ny, px, py;
   F gap = separation(c, part, nx, ny, px, py);
   F lever = (px - part.x) * ny - (py - part.y) * nx;
@@ -680,47 +697,64 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
       rotate(p, -ip * (px * fy - py * fx));
       rotate(q, iq * (qx * fy - qy * fx));
     }
-    // Torn joints, as those an episode begins with, need Box2D's full number of passes; else a few will do.
-    if (pass == 0) torn = worst > 0.12f * 0.12f;
+    // Joints that a pass leaves torn, as it does those an episode begins with, need Box2D's full number; a leg that the
+    // ground tears off within a step has all but mended by then, and a few will do.
+    if (pass == 1) torn = worst > TORN * TORN;
     if (pass + 1 >= most) busy &= torn;
     busy &= (deepest < -3.02f * SLOP) | (worst > SLOP * SLOP) | (turned > 1.02f * ANGULAR_SLOP);
   }
 }
 
-// Box2D's continuous collision for one leg part: where its core came closer to the ground than the slop, the
-// part alone goes back to that instant, meets the ground as a free body, and spends the rest of the step. `now` are
-// its contacts, on entry and on return; `touched` gathers the cells met on the way.
-M arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts& now, I& touched) {
-  const float inverse_mass = upper ? 1 / MASS_U : 1 / MASS_L, inverse_inertia = upper ? 1 / INERTIA_U : 1 / INERTIA_L;
-  M arrived = false;
-  F left = 1.0f;  // share of the step not yet spent
-  Body from = before;
-  for (int round = 0; round < 2; round++) {
-    F when = 2.0f;
-    for (int k = 0; k < now.count; k++) {
-      const Contact& c = now.at[k];
-      // The same point of the part at the start of the motion: how far it came along the normal.
-      F x = c.px - part.x, y = c.py - part.y;
-      F u = part.c * x + part.s * y, v = part.c * y - part.s * x;
-      F ox = from.x + from.c * u - from.s * v, oy = from.y + from.s * u + from.c * v;
-      F moved = c.nx * (c.px - ox) + c.ny * (c.py - oy);
-      F start = c.depth - moved;
-      M meets = c.on & (c.depth < SLOP) & (start > 0.0f) & (start < 1.0f);
-      F share = clamp((start - SLOP) / max(-moved, 1e-6f), 0.0f, 1.0f);
-      when = select(meets, min(when, share), when);
+// The instant at which a part's core comes closer to the ground than the slop, as a share of its motion from `from`; 2
+// where it does not. `now` are its contacts at the end of the motion.
+F arrival(const Body& from, const Body& part, const Contacts& now) {
+  F when = 2.0f;
+  for (int k = 0; k < now.count; k++) {
+    const Contact& c = now.at[k];
+    // The same point of the part at the start of the motion: how far it came along the normal.
+    F x = c.px - part.x, y = c.py - part.y;
+    F u = part.c * x + part.s * y, v = part.c * y - part.s * x;
+    F ox = from.x + from.c * u - from.s * v, oy = from.y + from.s * u + from.c * v;
+    F moved = c.nx * (c.px - ox) + c.ny * (c.py - oy);
+    F start = c.depth - moved;
+    M meets = c.on & (c.depth < SLOP) & (start > 0.0f) & (start < 1.0f);
+    F share = clamp((start - SLOP) / max(-moved, 1e-6f), 0.0f, 1.0f);
+    when = select(meets, min(when, share), when);
+  }
+  return when;
+}
+
+// Box2D's continuous collision for the leg parts: one that has arrived at the ground goes back to that instant, meets
+// the ground as a free body, and spends the rest of the step; twice at most. Parts do not feel each other here, so every
+// lane takes its own one after the other, whatever the other lanes take. `from` is where the parts come from, `near` what
+// they are near to, on entry and on return; by leg, `arrived` says whether the lower part has, `touched` gathers the
+// cells that it met.
+void arrive(const Terrain& t, Body part[5], Body from[5], Near& near, M arrived[2], I touched[2]) {
+  F when[5], left[5], times[5];  // left: the share of the step not yet spent
+  for (int p = 1; p < 5; p++) when[p] = arrival(from[p], part[p], near.part[p]), left[p] = 1.0f, times[p] = 0.0f;
+  for (;;) {
+    M on = false, mine[5];
+    Body hit = part[1], start = from[1];
+    F share = when[1], rest = left[1];
+    for (int p = 1; p < 5; p++) {
+      mine[p] = ~on & (when[p] <= 1.0f);
+      on |= mine[p];
+      if (p == 1 || !any(mine[p])) continue;
+      hit = blend(mine[p], part[p], hit), start = blend(mine[p], from[p], start);
+      share = select(mine[p], when[p], share), rest = select(mine[p], left[p], rest);
     }
-    M on = when <= 1.0f;
     if (!any(on)) break;
-    arrived |= on;
-    F share = only(on, when);
-    Body hit = part;
-    hit.x = from.x + share * (part.x - from.x), hit.y = from.y + share * (part.y - from.y);
-    F turn = share * (part.a - from.a);
-    hit.a = from.a + turn;
+    const M upper = mine[1] | mine[3];
+    const F half_width = select(upper, WIDTH_UPPER, WIDTH_LOWER);
+    const F inverse_mass = select(upper, 1 / MASS_U, 1 / MASS_L);
+    const F inverse_inertia = select(upper, 1 / INERTIA_U, 1 / INERTIA_L);
+    share = only(on, share);
+    hit.x = start.x + share * (hit.x - start.x), hit.y = start.y + share * (hit.y - start.y);
+    F turn = share * (hit.a - start.a);
+    hit.a = start.a + turn;
     sincos(hit.a, hit.s, hit.c);
     Contacts meets;
-    part_contacts(t, hit, upper, on, SKIN, meets);
-    touched |= meets.cells;
+    part_contacts(t, hit, half_width, on, SKIN, meets);
     for (int pass = 0; pass < 3; pass++)
       for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
     struct Lever { F n, t, inverse_n, inverse_t, pn, pt; } levers[Contacts::MOST];
@@ -750,19 +784,23 @@ M arrive(const Terrain& t, Body& part, const Body& before, bool upper, Contacts&
         hit.vx += inverse_mass * d * c.nx, hit.vy += inverse_mass * d * c.ny, hit.w += inverse_inertia * d * r.n;
       }
     }
-    left = left * (1.0f - share);
-    from.x = select(on, hit.x, from.x), from.y = select(on, hit.y, from.y), from.a = select(on, hit.a, from.a);
-    from.c = select(on, hit.c, from.c), from.s = select(on, hit.s, from.s);
-    F dt = left * DT;
+    const Body met = hit;
+    rest = rest * (1.0f - share);
+    F dt = rest * DT;
     hit.x += hit.vx * dt, hit.y += hit.vy * dt, hit.a += hit.w * dt;
     sincos(hit.a, hit.s, hit.c);
-    part.x = select(on, hit.x, part.x), part.y = select(on, hit.y, part.y), part.a = select(on, hit.a, part.a);
-    part.c = select(on, hit.c, part.c), part.s = select(on, hit.s, part.s);
-    part.vx = select(on, hit.vx, part.vx), part.vy = select(on, hit.vy, part.vy), part.w = select(on, hit.w, part.w);
-    now.forget(on);
-    part_contacts(t, part, upper, on, SKIN, now);
+    Contacts now;
+    part_contacts(t, hit, half_width, on, SKIN, now);
+    for (int p = 1; p < 5; p++) {
+      if (!any(mine[p])) continue;
+      if (p % 2 == 0) arrived[p / 2 - 1] |= mine[p], touched[p / 2 - 1] |= only(mine[p], meets.cells);
+      from[p] = blend(mine[p], met, from[p]), part[p] = blend(mine[p], hit, part[p]);
+      near.part[p].forget(mine[p]);
+      near.part[p].add(now, mine[p]);
+      left[p] = select(mine[p], rest, left[p]), times[p] += only(mine[p], F(1.0f));
+      when[p] = select(times[p] < 2.0f, arrival(from[p], part[p], near.part[p]), 2.0f);
+    }
   }
-  return arrived;
 }
 
 // Gymnasium sets a leg's flag when an edge is met and clears it when any edge is left, even if another still
@@ -780,7 +818,7 @@ void find_near(const State& s, const Terrain& t, Near& near) {
   near.hull = hull_distance(t, s.body[0]);
   for (int p = 1; p < 5; p++) {
     near.part[p].forget(true);
-    part_contacts(t, s.body[p], p % 2, true, SKIN, near.part[p]);
+    part_contacts(t, s.body[p], HALF_WIDTH[p], true, SKIN, near.part[p]);
   }
 }
 
@@ -805,17 +843,15 @@ Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Qu
   }
   solve_positions(s, near.part, stops, quality.position);
   find_near(s, t, near);
+  M arrived[2] = {false, false};
+  I touched[2] = {s.touch[0], s.touch[1]};
+  arrive(t, b, before, near, arrived, touched);
   for (int i = 0; i < 2; i++) {
-    const int upper = 1 + 2 * i, lower = 2 + 2 * i;
-    I touched = s.touch[i], ignored = 0;
-    M arrived = arrive(t, b[lower], before[lower], false, near.part[lower], touched);
-    if (any(arrived)) {
-      F flag = s.flag[i];
-      I touch = s.touch[i];
-      update_flag(flag, touch, touched, quality.bug_flags);
-      s.flag[i] = select(arrived, flag, s.flag[i]), s.touch[i] = select(arrived, touch, s.touch[i]);
-    }
-    arrive(t, b[upper], before[upper], true, near.part[upper], ignored);
+    if (!any(arrived[i])) continue;
+    F flag = s.flag[i];
+    I touch = s.touch[i];
+    update_flag(flag, touch, touched[i], quality.bug_flags);
+    s.flag[i] = select(arrived[i], flag, s.flag[i]), s.touch[i] = select(arrived[i], touch, s.touch[i]);
   }
   fallen |= near.hull <= SLOP;
 
