@@ -59,10 +59,18 @@ def test_the_interval_is_scipys() -> None:
 
 
 def test_a_table_says_how_many_seeds() -> None:
-    found = {"score": {"one": {0: 1.0, 1: 3.0}, "two": {0: 5.0}}}
-    lines = table(found, ("one", "two", "three")).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["one", "two"]
-    assert "2 (1 to 3)" in lines[2] and lines[3].split("|")[2:4] == [" 5          ", " 1     "]
+    found = {"score": {"one": {0: 1.0, 1: 3.0}, "two": {0: 5.0}, "four": {0: 1.5, 1: 4.5}}}
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:4]]
+        for line in table(found, ("one", "two", "three", "four")).splitlines()[2:]
+    ]
+    assert lines == [
+        ["one", "2 (1 to 3)", "2"],
+        ["two", "5", "1"],
+        ["four", "3 (1.5 to 4.5)", "2"],
+        ["two - one", "4", "1"],
+        ["four - one", "1 (0.5 to 1.5)", "2"],
+    ]
 
 
 def test_the_direct_path_takes_the_papers_steps_and_ends_at_its_target() -> None:

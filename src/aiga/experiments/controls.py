@@ -288,7 +288,10 @@ def _dots(lab: Lab, file: File) -> None:
 
 
 def _curves(lab: Lab, file: File) -> None:
-    results.curves(lab.curves("annecs"), "steps", "environments made and solved (ANNECS)", file)
+    runs = {
+        arm: [(steps / 1e6, height) for steps, height in lines] for arm, lines in lab.curves("annecs").items()
+    }
+    results.curves(runs, "million steps", "environments made and solved (ANNECS)", file)
 
 
 EXPERIMENTS: dict[str, Experiment] = {

@@ -94,23 +94,28 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
 
 
 def table(found: Mapping[str, Mapping[str, Mapping[int, float]]], arms: Sequence[str]) -> str:
-    """Mean and interval of every measure for every arm, a Markdown table."""
+    """Mean and interval of every measure for every arm, a Markdown table; below, for each arm after the
+    first, what it has more than the first, seed by seed."""
     found = measured(found, arms)
-    measures = list(found)
-    head = ["", *measures, "seeds"]
-    lines = []
-    for arm in arms:
-        cells, seeds = [arm], 0
-        for measure in measures:
-            numbers = [v for v in found[measure].get(arm, {}).values() if not np.isnan(v)]
-            seeds = max(seeds, len(numbers))
-            cells.append(_spoken(numbers))
-        if seeds:
-            lines.append([*cells, str(seeds)])
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    rows = [head, ["-" * width for width in widths], *lines]
+    rows: list[tuple[str, list[Mapping[int, float]]]] = [
+        (arm, [by_arm.get(arm, {}) for by_arm in found.values()]) for arm in arms
+    ]
+    for arm, mine in rows[1 : len(arms)]:
+        apart: list[Mapping[int, float]] = [
+            {seed: by[seed] - theirs[seed] for seed in by.keys() & theirs.keys()}
+            for by, theirs in zip(mine, rows[0][1], strict=True)
+        ]
+        rows.append((f"{arm} - {arms[0]}", apart))
+    lines = [["", *found, "seeds"]]
+    for name, cells in rows:
+        numbers = [[value for value in by.values() if not np.isnan(value)] for by in cells]
+        if seeds := max(map(len, numbers), default=0):
+            lines.append([name, *map(_spoken, numbers), str(seeds)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
     return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
     )
 
 
