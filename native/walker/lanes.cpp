@@ -49,7 +49,7 @@ constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 constexpr float TOLERANCE = 1e-3f;  // m/s or rad/s that a row may miss its target by
 constexpr float EDGE = 1e-4f;       // m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 constexpr int PASSES = 60;  // of Box2D's position solver
-constexpr float TORN = 0.1f;  // m by which a pass leaves a joint torn, so that all of them are needed
+constexpr float TORN = 0.12f;  // m by which a joint is torn, so that all of them are needed
 constexpr int SWEEPS = 10;
 constexpr int ONE_BY_ONE = 6;  // the Newton step from which rows change sides one at a time
 constexpr float STIFF_CONTACT = 1500.0f, STIFF_JOINT = 600.0f;
@@ -697,9 +697,8 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
       rotate(p, -ip * (px * fy - py * fx));
       rotate(q, iq * (qx * fy - qy * fx));
     }
-    // Joints that a pass leaves torn, as it does those an episode begins with, need Box2D's full number; a leg that the
-    // ground tears off within a step has all but mended by then, and a few will do.
-    if (pass == 1) torn = worst > TORN * TORN;
+    // Torn joints, as those an episode begins with, need Box2D's full number of passes; else a few will do.
+    if (pass == 0) torn = worst > TORN * TORN;
     if (pass + 1 >= most) busy &= torn;
     busy &= (deepest < -3.02f * SLOP) | (worst > SLOP * SLOP) | (turned > 1.02f * ANGULAR_SLOP);
   }

@@ -26,7 +26,7 @@ class Quality:
     """How hard the solvers try. The default walks as far as Box2D does (docs/walker.md)."""
 
     newton: int = 9  # most Newton steps for the velocities; most states need two to four
-    position: int = 4  # most passes over positions (at least 2), unless a joint is torn; most states need one
+    position: int = 4  # most passes of the position solver, unless a joint is torn; most states need one
     bug_flags: bool = True  # contact flags as Gymnasium's: cleared when any one edge is left
 
 

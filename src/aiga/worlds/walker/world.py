@@ -51,7 +51,7 @@ TOLERANCE = 1e-3  # m/s or rad/s by which a row may miss its target
 EDGE = 1e-4  # m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 SWEEPS = 10
 PASSES = 60  # of Box2D's position solver
-TORN = 0.1  # m by which a pass leaves a joint torn, so that all of them are needed
+TORN = 0.12  # m by which a joint is torn, so that all of them are needed
 ONE_BY_ONE = 6  # the Newton step from which rows change sides one at a time, so that they cannot cycle
 BEFORE, AFTER, ABYSS = 4, 16, -1e4  # cells around a course, so that no look-up leaves it; m after its end
 
@@ -647,7 +647,7 @@ def push_all_out(part: Bodies, contacts: Contacts, rate: float, on: Any) -> tupl
 def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most: int) -> Bodies:
     """Box2D's position solver: passes over contacts, then joints, until all are within their slop.
 
-    `most` of them, unless the first leaves a joint torn, as it does those an episode begins with.
+    `most` of them, unless a joint is torn, as those an episode begins with.
     """
     joints = {
         "parent": np.array(PARENT)[ISLAND],
@@ -696,7 +696,7 @@ def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most:
         b = Bodies(*(jnp.concatenate([whole[:1], part]) for whole, part in zip(b, legs, strict=True)))
         none = jnp.zeros_like(b.x[0])
         (b, worst, turned), _ = lax.scan(partial(one_joint, busy), (b, none, none), joints)
-        torn = jnp.where(done == 1, worst > TORN * TORN, torn)
+        torn = jnp.where(done == 0, worst > TORN * TORN, torn)
         busy &= (done + 1 < most) | torn
         busy &= (gap.min(0) < -3.02 * SLOP) | (worst > SLOP * SLOP) | (turned > 1.02 * ANGULAR_SLOP)
         return done + 1, busy, torn, b
