@@ -50,6 +50,7 @@ constexpr float TOLERANCE = 1e-3f;  // m/s or rad/s that a row may miss its targ
 constexpr float EDGE = 1e-4f;       // m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 constexpr int PASSES = 60;  // of Box2D's position solver
 constexpr float TORN = 0.12f;  // m by which a joint is torn, so that all of them are needed
+constexpr float STARTING = 3;  // steps that an episode's start, with knees torn by 20 cm, is felt in the joints
 constexpr int SWEEPS = 10;
 constexpr int ONE_BY_ONE = 6;  // the Newton step from which rows change sides one at a time
 constexpr float STIFF_CONTACT = 1500.0f, STIFF_JOINT = 600.0f;
@@ -698,7 +699,7 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
       rotate(q, iq * (qx * fy - qy * fx));
     }
     // Torn joints, as those an episode begins with, need Box2D's full number of passes; else a few will do.
-    if (pass == 0) torn = worst > TORN * TORN;
+    if (pass == 0) torn = (worst > TORN * TORN) | (s.time < STARTING);
     if (pass + 1 >= most) busy &= torn;
     busy &= (deepest < -3.02f * SLOP) | (worst > SLOP * SLOP) | (turned > 1.02f * ANGULAR_SLOP);
   }

@@ -52,6 +52,7 @@ EDGE = 1e-4  # m/s, rad/s, N s or N m s by which it may pass from reacting to he
 SWEEPS = 10
 PASSES = 60  # of Box2D's position solver
 TORN = 0.12  # m by which a joint is torn, so that all of them are needed
+STARTING = 3  # steps that an episode's start, with knees torn by 20 cm, is felt in the joints
 ONE_BY_ONE = 6  # the Newton step from which rows change sides one at a time, so that they cannot cycle
 BEFORE, AFTER, ABYSS = 4, 16, -1e4  # cells around a course, so that no look-up leaves it; m after its end
 
@@ -142,12 +143,10 @@ class WalkerWorld:
     def step(self, key: jax.Array | None, state: State, action: Any, course: Course) -> tuple[State, View]:
         """One fiftieth of a second. Nothing in it is random: `key` is not used."""
         action = jnp.asarray(action, jnp.float32)
-        memory = (state.bodies, state.flags, state.touch, state.shaping)
+        memory = (state.bodies, state.flags, state.touch, state.shaping, state.time)
         memory, observation, reward, terminated, finished = _single(self)(memory, action, pad(course))
-        time = state.time + 1
-        view = View(observation, reward, terminated, ~terminated & (time >= self.max_steps))
-        bodies, flags, touch, shaping = memory
-        return State(bodies, flags, touch, shaping, time, finished), view
+        view = View(observation, reward, terminated, ~terminated & (memory[-1] >= self.max_steps))
+        return State(*memory, finished), view
 
     def finished(self, state: State) -> Any:
         """Whether the walker reached the end of the course, bool[]."""
@@ -177,9 +176,9 @@ def _single(world: WalkerWorld) -> Any:
 
 def advance(world: WalkerWorld, memory: Any, action: Any, ground: Any) -> Any:
     """One step of B walkers: `memory` is (bodies f32[5, 6, B], flags f32[2, B], touch i32[2, B], shaping
-    f32[B]), `action` f32[4, B], `ground` as `pad`. Returns memory, observation f32[24, B], reward f32[B],
-    terminated and finished bool[B]."""
-    bodies, flags, touch, shaping = memory
+    f32[B], time i32[B]), `action` f32[4, B], `ground` as `pad`. Returns memory, observation f32[24, B],
+    reward f32[B], terminated and finished bool[B]."""
+    bodies, flags, touch, shaping, time = memory
     b = Bodies(*jnp.moveaxis(bodies, 1, 0))
     fallen = hull_touches(ground, b, SKIN)
     contacts = find_contacts(ground, parts(b), True, SKIN)
@@ -191,7 +190,7 @@ def advance(world: WalkerWorld, memory: Any, action: Any, ground: Any) -> Any:
     before = b
     b = b._replace(w=jnp.clip(b.w, -jnp.pi / 2 / DT, jnp.pi / 2 / DT))
     b = b._replace(x=b.x + b.vx * DT, y=b.y + b.vy * DT, a=b.a + b.w * DT)
-    b = solve_positions(b, contacts, stops, world.position)
+    b = solve_positions(b, contacts, stops, jnp.where(time < STARTING, PASSES, world.position))
     legs, arrived, met = arrive(ground, parts(b), parts(before))
     b = Bodies(*(jnp.concatenate([whole[:1], part]) for whole, part in zip(b, legs, strict=True)))
     late = raise_flags(flags, touch, touch | met[1::2], world.bug_flags)
@@ -205,7 +204,7 @@ def advance(world: WalkerWorld, memory: Any, action: Any, ground: Any) -> Any:
     reward = jnp.where(fallen, -100.0, reward)
     finished = (x > GOAL) & ~fallen
     lost = jnp.isnan(b.x[0])
-    memory = jnp.stack(b, 1), flags, touch, value
+    memory = jnp.stack(b, 1), flags, touch, value, time + 1
     return memory, observe(b, flags, ground), reward, fallen | finished | lost, finished
 
 
@@ -644,10 +643,10 @@ def push_all_out(part: Bodies, contacts: Contacts, rate: float, on: Any) -> tupl
     return part, jnp.minimum(gaps.min(0), 0)
 
 
-def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most: int) -> Bodies:
+def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most: Any) -> Bodies:
     """Box2D's position solver: passes over contacts, then joints, until all are within their slop.
 
-    `most` of them, unless a joint is torn, as those an episode begins with.
+    `most` i32[B] of them, unless a joint is torn.
     """
     joints = {
         "parent": np.array(PARENT)[ISLAND],
