@@ -145,8 +145,9 @@ class WalkerWorld:
         action = jnp.asarray(action, jnp.float32)
         memory = (state.bodies, state.flags, state.touch, state.shaping, state.time)
         memory, observation, reward, terminated, finished = _single(self)(memory, action, pad(course))
-        view = View(observation, reward, terminated, ~terminated & (memory[-1] >= self.max_steps))
-        return State(*memory, finished), view
+        bodies, flags, touch, shaping, time = memory
+        view = View(observation, reward, terminated, ~terminated & (time >= self.max_steps))
+        return State(bodies, flags, touch, shaping, time, finished), view
 
     def finished(self, state: State) -> Any:
         """Whether the walker reached the end of the course, bool[]."""
