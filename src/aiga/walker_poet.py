@@ -38,8 +38,7 @@ def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threa
     the JAX walker, thousands at a time, on whatever device JAX has."""
     brain = MLP()
     if engine == "native":
-        activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
-        return kernel.evaluator(brain.sizes, activations, config.max_steps, threads)
+        return kernel.evaluator(brain.sizes, brain.activations, config.max_steps, threads)
 
     import jax
 

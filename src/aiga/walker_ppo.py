@@ -27,7 +27,6 @@ from aiga.worlds.walker.native import NativeWalker
 from aiga.worlds.walker.space import WalkerSpace, grow
 
 BRAIN = ActorCritic(24, 4, continuous=True, hidden=(40, 40), deviation=0.5)
-ACTIVATIONS = ("tanh", "tanh", "identity")  # of the agent that is kept
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ class State:
     steps: int  # of all episodes so far, evaluations included
     learner: ppo.State
     stage: Stage
-    score: float = -np.inf  # of the last evaluation
     solved: bool = False
 
 
@@ -115,14 +113,14 @@ class Alone:
                 if self._passes(*again):
                     state = replace(state, solved=True)
                     log.append(Event("solve", {**shown, "score": again[0]}))
-            state = replace(state, score=score, steps=state.steps + arena.steps)
+            state = replace(state, steps=state.steps + arena.steps)
             log.append(Event("score", {**shown, "finished": share}))
         known = {name: float(value) for name, value in metrics.items()}
         counts = {"steps": state.steps, "active": 1, "archived": 0, "solved": int(state.solved)}
         return state, [*log, Event("metric", {**known, **counts})]
 
     def agent(self, learner: ppo.State) -> Array:
-        """The likeliest action as an MLP of `ACTIVATIONS`, f32[N]."""
+        """The likeliest action as weights of `BRAIN.actor`, f32[N]."""
         return np.asarray(BRAIN.actor.flatten(fold(learner.seen, learner.weights.actor)))
 
     def _passes(self, score: float, share: float) -> bool:
@@ -151,7 +149,7 @@ class Alone:
 
     @cached_property
     def _evaluate(self) -> Any:
-        return kernel.evaluator(BRAIN.actor.sizes, ACTIVATIONS, self.config.max_steps)
+        return kernel.evaluator(BRAIN.actor.sizes, BRAIN.actor.activations, self.config.max_steps)
 
     @cached_property
     def _update(self) -> Any:

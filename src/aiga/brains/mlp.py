@@ -46,6 +46,11 @@ class MLP:
         """How many numbers N the weights are."""
         return sum(rows * columns + columns for rows, columns in pairwise(self.sizes))
 
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """One after each layer, as the native kernel takes them."""
+        return (self.activation,) * (len(self.sizes) - 2) + (self.output,)
+
     def init(self, key: jax.Array) -> Weights:
         """Weights and biases drawn from N(0, scale^2)."""
         return self.unflatten(self.scale * jax.random.normal(key, (self.count,), jnp.float32))

@@ -126,8 +126,7 @@ def _on(target: Genes, store: Store, output: str = "tanh") -> Mapping[str, float
     ten other episodes; where nobody ever got there, the one at home on the youngest course.
     """
     course, brain = grow(target), MLP(output=output)
-    activations = [brain.activation] * (len(brain.sizes) - 2) + [brain.output]
-    evaluate = kernel.evaluator(brain.sizes, activations)
+    evaluate = kernel.evaluator(brain.sizes, brain.activations)
     rows = list(environments(store))
     homes = {row["id"] for row in rows if genes_of(row["course"]) == target} or {rows[-1]["id"]}
     names = [row["agent"] for row in rows if row["id"] in homes]
