@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aiga.runs.words import NAME
+
 if TYPE_CHECKING:
     from aiga.interfaces import System
     from aiga.registry import Entry
     from aiga.runs.store import Store
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 MAX_SEED = 2**32 - 1
 
 EXAMPLES = """\
@@ -580,7 +581,7 @@ def _where(options: argparse.Namespace) -> str:
 
 def _closing(store: Store, options: argparse.Namespace) -> str:
     """What emerged, and what to do next."""
-    from aiga.cli.show import counted, course_in_words
+    from aiga.runs.words import counted, course_in_words
 
     name, summary, where = store.name, store.summary(), _where(options)
     lines = [f"{name}: iteration {summary.iteration}" + _with_steps(summary.metrics.get("steps"))]
@@ -754,7 +755,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _experiment(options: argparse.Namespace) -> int:
     from aiga.cli.settings import UserError, from_preset, nearest, presets, resolve
-    from aiga.cli.show import counted
+    from aiga.runs.words import counted
     from aiga.experiments.controls import EXPERIMENTS
     from aiga.experiments.lab import Lab, OutOfTime
     from aiga.experiments.results import table

@@ -389,6 +389,10 @@ class Store:
             row = db.execute(sa.select(run_table)).first()
             return Run(row.system, row.seed, self._parse(row.config, "run 1, config")) if row else None
 
+    def iteration(self) -> int:
+        """The last one that was committed."""
+        return self.select(sa.select(checkpoint_table.c.iteration))[0].iteration
+
     def load(self) -> tuple[int, Encoded]:
         """The last checkpoint: its iteration and its state."""
         with self._transaction() as db:
@@ -423,6 +427,11 @@ class Store:
         with self._transaction() as db:
             return [self._plain_row(source, row) for row in db.execute(query).mappings()]
 
+    def select(self, query: sa.Select[Any]) -> list[Any]:
+        """The rows of a query over the tables of this module, as it gives them: JSON columns are text."""
+        with self._transaction() as db:
+            return list(db.execute(query))
+
     def find_agent(self, text: str) -> str:
         """The SHA-256 of an agent: of an environment's present one by its id, or by at least 6 first
         digits."""
@@ -448,7 +457,7 @@ class Store:
 
     def summary(self) -> Summary:
         """Where the run stands now."""
-        environments, transfers, metrics = environments_table.c, transfers_table.c, metrics_table
+        environments, transfers = environments_table.c, transfers_table.c
         with self._transaction() as db:
             iteration = db.execute(sa.select(checkpoint_table.c.iteration)).scalar_one()
             count = sa.func.count
@@ -462,17 +471,21 @@ class Store:
                 .limit(1)
             ).first()
             moved = db.execute(sa.select(count()).select_from(transfers_table)).scalar_one()
-            last = sa.select(metrics.c.name, sa.func.max(metrics.c.iteration).label("iteration"))
-            last = last.group_by(metrics.c.name).subquery()
-            latest = db.execute(
-                sa.select(metrics.c.name, metrics.c.value).join(
-                    last, sa.and_(metrics.c.name == last.c.name, metrics.c.iteration == last.c.iteration)
-                )
-            )
-            values = {row.name: row.value for row in latest}
+            values = self._latest_metrics(db)
         return Summary(
             iteration, born, born - ended, ended, solved, moved, tuple(best) if best else None, values
         )
+
+    def _latest_metrics(self, db: sa.Connection) -> dict[str, float | None]:
+        """The last value of each: a few looks into the key for each, however long the run is."""
+        name, found = metrics_table.c.name, {}
+        query = sa.select(sa.func.min(name))
+        while (following := db.execute(query).scalar_one()) is not None:
+            value = sa.select(metrics_table.c.value).where(name == following)
+            value = value.order_by(metrics_table.c.iteration.desc()).limit(1)
+            found[following] = db.execute(value).scalar_one()
+            query = sa.select(sa.func.min(name)).where(name > following)
+        return found
 
     def verify(self) -> None:
         """Reads everything once. Raises `Damaged` naming the first row that is not as it was written."""

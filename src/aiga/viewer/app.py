@@ -1,0 +1,427 @@
+"""The page's server: a few questions about runs, answered from their stores, and the files of the page.
+
+All but two of them only read. `POST .../films` plays an episode on a course that was drawn, `POST
+.../candidates` leaves a course for the run to judge; nothing else is ever written. `schema.json`, served as
+/api/schema.json, describes every question.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from aiga.registry import Entry
+from aiga.runs.candidates import propose
+from aiga.runs.store import RunError, Store, runs_of
+from aiga.runs.words import NAME
+from aiga.viewer import reading
+from aiga.viewer.films import Asked, Films, packed
+from aiga.viewer.guard import Guard
+
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json"}
+PACE = 1.0  # seconds between two looks into a store
+QUIET = 15.0  # seconds after which a feed says that it is still there
+MOST_FILMS, MOST_COURSES, MOST_BODY = 48, 64, 1 << 16
+MAX_SEED = 2**32 - 1
+MAX_NUMBER = 2**31 - 1
+IMPORTS = '{"imports": {"aiga/": "/static/"}}'  # the page's modules name each other as aiga/NAME.js
+
+
+@dataclass
+class Page:
+    """The runs in `folder`, or in the database of `url`. `entries` are the systems that can be drawn, `extra`
+    files of the page that they bring, by name."""
+
+    folder: Path
+    url: str | None
+    entries: dict[str, Entry]
+    extra: dict[str, bytes] = field(default_factory=dict)
+    films: Films = field(default_factory=Films)
+
+    @contextmanager
+    def store(self, request: Request) -> Any:
+        """The store of the run that is asked about; 404 where there is none that has begun."""
+        name = request.path_params["run"]
+        if not NAME.fullmatch(name):
+            raise HTTPException(404, "run: no such run")
+        try:
+            with Store.open(self.folder / name, url=self.url) as store:
+                if store.run() is None:
+                    raise HTTPException(404, "run: has not begun yet")
+                yield store
+        except RunError as error:
+            raise HTTPException(404, str(error)) from None
+
+    def is_running(self, name: str) -> bool:
+        return runs_of(self.folder, self.url).database(name).is_running()
+
+    # -- about runs -----------------------------------------------------------------------------------------
+
+    def runs(self, request: Request) -> Any:
+        found = []
+        for name in runs_of(self.folder, self.url).names():
+            row: dict[str, Any] = {"name": name, "running": self.is_running(name), "begun": False}
+            try:
+                with Store.open(self.folder / name, url=self.url) as store:
+                    row = reading.overview(store, row["running"])
+                    row.pop("config", None)
+            except RunError as error:
+                row["error"] = str(error)
+            found.append(row)
+        return {"folder": str(runs_of(self.folder, self.url)), "runs": found}
+
+    def run(self, request: Request) -> Any:
+        with self.store(request) as store:
+            told = reading.overview(store, self.is_running(store.name))
+        entry = self.entries.get(told["system"])
+        panels = entry.panels if entry else Entry.panels
+        return {**told, "summary": entry.summary if entry else "", "panels": panels}
+
+    def environments(self, request: Request) -> Any:
+        with self.store(request) as store:
+            return reading.environments(store)
+
+    def environment(self, request: Request) -> Any:
+        with self.store(request) as store:
+            found = reading.environment(store, _whole("id", request.path_params["id"], 0, MAX_NUMBER))
+        if found is None:
+            raise HTTPException(404, "id: no such environment")
+        return found
+
+    def courses(self, request: Request) -> Any:
+        ids = [
+            _whole("ids", text, 0, MAX_NUMBER)
+            for text in request.query_params.get("ids", "").split(",")[: MOST_COURSES + 1]
+        ]
+        if len(ids) > MOST_COURSES:
+            raise HTTPException(422, f"ids: at most {MOST_COURSES}")
+        with self.store(request) as store:
+            ground, found = self._entry(store).ground, reading.courses(store, ids)
+        if ground is None:
+            raise HTTPException(404, "run: its courses cannot be drawn")
+        return {number: _rounded(ground(course)) for number, course in found.items()}
+
+    def series(self, request: Request) -> Any:
+        with self.store(request) as store:
+            return reading.series(store, _query(request, "points", 300, 2, 1000))
+
+    def matrix(self, request: Request) -> Any:
+        with self.store(request) as store:
+            return reading.matrix(store)
+
+    def digest(self, request: Request) -> Any:
+        with self.store(request) as store:
+            return reading.digest(store, _query(request, "after", 0, 0, MAX_NUMBER))
+
+    def events(self, request: Request) -> Any:
+        with self.store(request) as store:
+            after = _query(request, "after", 0, 0, MAX_NUMBER)
+            limit = _query(request, "limit", 100, 1, reading.MOST_EVENTS)
+            return {"events": reading.events(store, _kinds(request), after, limit)}
+
+    async def feed(self, request: Request) -> Response:
+        """Server-sent events: what changed since the cursor, once a second at most. A reconnecting browser
+        names the last message it got, so nothing is told twice."""
+        said = request.headers.get("last-event-id") or request.query_params.get("after", "0")
+        after, kinds = _whole("after", said, 0, MAX_NUMBER), _kinds(request)
+
+        def look(cursor: int) -> dict[str, Any]:
+            with self.store(request) as store:
+                running = self.is_running(store.name)
+                moved = store.iteration() > cursor
+                return {"running": running, **(reading.changes(store, cursor, kinds) if moved else {})}
+
+        first = await run_sync(look, after)
+
+        async def messages() -> AsyncIterator[str]:
+            cursor, running, quiet, told = after, None, 0.0, first
+            while True:
+                if told.get("cursor", cursor) > cursor or told["running"] != running:
+                    cursor, running, quiet = told.get("cursor", cursor), told["running"], 0.0
+                    yield f"id: {cursor}\ndata: {json.dumps(told, separators=(',', ':'))}\n\n"
+                elif quiet >= QUIET:
+                    quiet = 0.0
+                    yield ": still here\n\n"
+                await anyio.sleep(PACE)
+                quiet += PACE
+                try:
+                    told = await run_sync(look, cursor)
+                except HTTPException:
+                    return
+
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(messages(), media_type="text/event-stream", headers=headers)
+
+    # -- walks ----------------------------------------------------------------------------------------------
+
+    def films_of_pairs(self, request: Request) -> Response:
+        pairs = request.query_params.getlist("pair")
+        if not 1 <= len(pairs) <= MOST_FILMS:
+            raise HTTPException(422, f"pair: 1 to {MOST_FILMS} of them")
+        with self.store(request) as store:
+            entry, config = self._entry(store), store.run().config
+            asked = [self._asked(store, pair) for pair in pairs]
+        return self._play(entry, config, asked)
+
+    def films_on_a_drawing(self, request: Request, body: Any) -> Response:
+        agents = body.get("agents")
+        if not (isinstance(agents, list) and 1 <= len(agents) <= MOST_FILMS):
+            raise HTTPException(422, f"agents: a list of 1 to {MOST_FILMS}")
+        seed = _whole("seed", body.get("seed", 0), 0, MAX_SEED)
+        with self.store(request) as store:
+            entry, config = self._entry(store), store.run().config
+            shas = [_agent(store, str(agent)) for agent in agents]
+            asked = [({}, Asked(body.get("course"), sha, store.array(sha), seed)) for sha in shas]
+        return self._play(entry, config, asked)
+
+    def strangest(self, request: Request) -> Any:
+        """Which of the active agents moves least like the others, each in its own environment."""
+        with self.store(request) as store:
+            entry, config = self._entry(store), store.run().config
+            pairs = reading.active(store, MOST_FILMS)
+            asked = [self._asked(store, f"{number}~{number}~0") for number in pairs]
+        if entry.behaviour is None:
+            raise HTTPException(404, "run: how its agents move has no measure")
+        return self.films.strangest(entry, config, asked)
+
+    def video(self, request: Request) -> Response:
+        """One walk as a GIF or an MP4."""
+        suffix = request.query_params.get("format", "gif")
+        if suffix not in ("gif", "mp4"):
+            raise HTTPException(422, f"format: gif or mp4, not '{suffix}'")
+        lidar = _query(request, "lidar", 0, 0, 1)
+        with self.store(request) as store:
+            entry = self._entry(store)
+            about, asked = self._asked(store, request.query_params.get("pair", ""))
+        if entry.replay is None:
+            raise HTTPException(404, "run: its episodes cannot be drawn")
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / f"walk.{suffix}"
+            try:
+                with self.films.one_at_a_time:
+                    entry.replay(asked.course, asked.weights, asked.seed, out, bool(lidar))
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from None
+            name = f"{request.path_params['run']}-{about['environment']}-{about['agent'][:8]}.{suffix}"
+            return Response(
+                out.read_bytes(),
+                media_type="image/gif" if suffix == "gif" else "video/mp4",
+                headers={"content-disposition": f'attachment; filename="{name}"'},
+            )
+
+    def _entry(self, store: Store) -> Entry:
+        run = store.run()
+        entry = self.entries.get(run.system) if run else None
+        if entry is None or entry.film is None:
+            raise HTTPException(404, "run: its system has no way to draw an episode")
+        return entry
+
+    def _asked(self, store: Store, pair: str) -> tuple[dict[str, Any], Asked]:
+        """ENVIRONMENT~AGENT~SEED; the agent by its environment's id or the first digits of its SHA-256."""
+        parts = pair.split("~")
+        if len(parts) != 3:
+            raise HTTPException(422, f"pair: ENVIRONMENT~AGENT~SEED, not '{pair[:80]}'")
+        number, seed = _whole("pair", parts[0], 0, MAX_NUMBER), _whole("pair", parts[2], 0, MAX_SEED)
+        courses = reading.courses(store, [number])
+        if number not in courses:
+            raise HTTPException(404, f"pair: no environment {number}")
+        sha = _agent(store, parts[1])
+        about = {"environment": number, "agent": sha, "seed": seed}
+        return about, Asked(courses[number], sha, store.array(sha), seed)
+
+    def _play(self, entry: Entry, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]) -> Response:
+        try:
+            films = self.films.play(entry, config, [each for _, each in asked])
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
+        told = [about for about, _ in asked]
+        return Response(packed(list(zip(told, films, strict=True))), media_type="application/octet-stream")
+
+    # -- courses from the page, and the run to take away ----------------------------------------------------
+
+    def candidates(self, request: Request) -> Any:
+        with self.store(request) as store:
+            return {"candidates": reading.candidates(store)}
+
+    def propose(self, request: Request, body: Any) -> Any:
+        parent = body.get("parent")
+        with self.store(request) as store:
+            name = store.name
+        number = None if parent is None else _whole("parent", parent, 0, MAX_NUMBER)
+        try:
+            return {"id": propose(self.folder / name, body.get("course"), parent=number, url=self.url)}
+        except RunError as error:
+            raise HTTPException(422, str(error)) from None
+
+    def share(self, request: Request) -> Response:
+        from aiga.viewer.share import share
+
+        with self.store(request) as store:
+            page = share(self, store)
+        name = f"{request.path_params['run']}.html"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return HTMLResponse(page, headers=headers)
+
+    # -- the page itself ------------------------------------------------------------------------------------
+
+    def index(self, request: Request) -> Response:
+        return HTMLResponse(index_page(IMPORTS), headers={"cache-control": "no-cache"})
+
+    def file(self, request: Request) -> Response:
+        """A file of the page. Only names that are there are looked up, so no path leads anywhere else."""
+        path = request.path_params["path"]
+        found = self.extra.get(path) or static_files().get(path)
+        if found is None:
+            raise HTTPException(404, "no such file")
+        etag = f'"{hashlib.sha256(found).hexdigest()[:16]}"'
+        headers = {"etag": etag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(found, media_type=TYPES[Path(path).suffix], headers=headers)
+
+    def schema(self, request: Request) -> Any:
+        return json.loads((resources.files("aiga.viewer") / "schema.json").read_text())
+
+
+def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = None) -> Starlette:
+    """The server as an ASGI application. `hosts` None lets any name in, which only a `token` makes safe."""
+    run = "/api/runs/{run}"
+    get = {
+        "/": page.index,
+        "/static/{path:path}": page.file,
+        "/api/schema.json": page.schema,
+        "/api/runs": page.runs,
+        run: page.run,
+        f"{run}/environments": page.environments,
+        f"{run}/environments/{{id}}": page.environment,
+        f"{run}/courses": page.courses,
+        f"{run}/series": page.series,
+        f"{run}/matrix": page.matrix,
+        f"{run}/digest": page.digest,
+        f"{run}/events": page.events,
+        f"{run}/films": page.films_of_pairs,
+        f"{run}/strangest": page.strangest,
+        f"{run}/video": page.video,
+        f"{run}/candidates": page.candidates,
+        f"{run}/share": page.share,
+    }
+    post = {f"{run}/films": page.films_on_a_drawing, f"{run}/candidates": page.propose}
+    routes = [Route(path, _answered(ask), methods=["GET"]) for path, ask in get.items()]
+    routes += [Route(path, _told(ask), methods=["POST"]) for path, ask in post.items()]
+    routes.append(Route(f"{run}/feed", page.feed, methods=["GET"]))
+    digest = hashlib.sha256(IMPORTS.encode()).digest()
+    script = f"'sha256-{base64.b64encode(digest).decode()}'"
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Guard, hosts=hosts, token=token, script=script),
+            Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3),
+        ],
+        exception_handlers={HTTPException: _complaint},
+    )
+
+
+def _answered(ask: Callable[[Request], Any]) -> Callable[[Request], Response]:
+    """A question whose answer is a response, or data to send as JSON."""
+
+    def answer(request: Request) -> Response:
+        found = ask(request)
+        return found if isinstance(found, Response) else JSONResponse(found, headers={"cache-control": "no-store"})
+
+    return answer
+
+
+def _told(ask: Callable[[Request, Any], Any]) -> Callable[[Request], Any]:
+    """A question that comes with a JSON object."""
+
+    async def answer(request: Request) -> Response:
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise HTTPException(415, "Content-Type: application/json")
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BODY:
+                raise HTTPException(413, f"body: at most {MOST_BODY} bytes")
+        try:
+            data = json.loads(body, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise HTTPException(422, "body: a JSON object") from None
+        if not isinstance(data, dict):
+            raise HTTPException(422, "body: a JSON object")
+        return await run_sync(partial(_answered(partial(ask, body=data)), request))
+
+    return answer
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _complaint(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
+def _whole(name: str, said: Any, low: int, high: int) -> int:
+    text = str(said)
+    fits = not isinstance(said, bool) and len(text) < 12 and text.isascii() and text.isdecimal()
+    if not fits or not low <= int(text) <= high:
+        raise HTTPException(422, f"{name}: a whole number from {low} to {high}, not '{text[:40]}'")
+    return int(text)
+
+
+def _query(request: Request, name: str, default: int, low: int, high: int) -> int:
+    return _whole(name, request.query_params.get(name, default), low, high)
+
+
+def _kinds(request: Request) -> list[str]:
+    return [kind for kind in request.query_params.get("kinds", "").split(",") if kind][:20]
+
+
+def _agent(store: Store, text: str) -> str:
+    try:
+        return store.find_agent(text)
+    except RunError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def _rounded(ground: Any) -> dict[str, list[float]]:
+    """Heights to the millimetre."""
+    return {side: [round(float(h), 3) for h in row] for side, row in zip(("left", "right"), ground, strict=True)}
+
+
+@cache
+def static_files() -> dict[str, bytes]:
+    """The files of the page by their path below static/."""
+    root = Path(str(resources.files("aiga.viewer"))) / "static"
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.suffix in TYPES and path.is_file()
+    }
+
+
+def index_page(imports: str, *, style: str | None = None, data: str = "") -> str:
+    """The page's HTML; with `style` and `data` written into it, it needs nothing else."""
+    text = (resources.files("aiga.viewer") / "index.html").read_text()
+    sheet = '<link rel="stylesheet" href="/static/style.css">' if style is None else f"<style>{style}</style>"
+    return text.replace("<!-- style -->", sheet).replace("<!-- data -->", data).replace("{imports}", imports)

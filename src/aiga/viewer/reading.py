@@ -1,0 +1,293 @@
+"""What the page asks of a run's store, as plain data. Everything here reads, and asks for no more than it shows.
+
+Tables that grow with the run are sampled or bounded: a page on a run of a week costs what one on a run of an
+hour does. A cursor is the iteration up to which a page has been told.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from aiga.runs.store import (
+    Store,
+    clock_table,
+    environments_table,
+    events_table,
+    metrics_table,
+    scores_table,
+    transfers_table,
+)
+from aiga.runs.words import course_in_words
+
+FIELDS = ("id", "parent", "born", "ended", "solved", "score")
+MOVES = ("iteration", "source", "target", "gain", "kind")
+MOST_MOVES = 5000  # transfers told at once, the greatest gains of all
+MOST_EVENTS = 500
+LATELY, FLAT = 20, 8.0  # a plateau: so many scores of an environment within so much
+
+_e, _t, _s, _m, _c = (
+    table.c for table in (environments_table, transfers_table, scores_table, metrics_table, clock_table)
+)
+
+
+def overview(store: Store, running: bool) -> dict[str, Any]:
+    """A run in one line, with its configuration and latest metrics."""
+    run, summary = store.run(), store.summary()
+    if run is None:
+        return {"name": store.name, "begun": False, "running": running}
+    last = store.select(sa.select(_c.at).order_by(_c.iteration.desc()).limit(1))
+    return {
+        "name": store.name,
+        "begun": True,
+        "running": running,
+        "system": run.system,
+        "seed": run.seed,
+        "config": run.config,
+        "iteration": summary.iteration,
+        "environments": summary.environments,
+        "active": summary.active,
+        "solved": summary.solved,
+        "transfers": summary.transfers,
+        "metrics": summary.metrics,
+        "at": last[0].at if last else None,
+    }
+
+
+def environments(store: Store) -> dict[str, Any]:
+    """Every environment ever admitted and the transfers that gained most, by column, up to `cursor`."""
+    with store.snapshot():
+        cursor = store.summary().iteration
+        rows = store.select(sa.select(*(_e[name] for name in FIELDS)).order_by(_e.id))
+        best = sa.select(*(_t[name] for name in MOVES)).order_by(_t.gain.desc(), _t.iteration, _t.seq)
+        moves = store.select(best.limit(MOST_MOVES))
+    return {"cursor": cursor, "environments": _columns(FIELDS, rows), "transfers": _columns(MOVES, moves)}
+
+
+def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, Any]:
+    """What came after the cursor `after`, and the next cursor: environments that changed, as they are now,
+    transfers, latest metrics, and the events of `kinds`."""
+    with store.snapshot():
+        summary = store.summary()
+        scored = sa.select(_s.environment).where(_s.iteration > after).distinct()
+        changed = sa.or_(_e.born > after, _e.ended > after, _e.solved > after, _e.id.in_(scored))
+        rows = store.select(sa.select(*(_e[name] for name in FIELDS)).where(changed).order_by(_e.id))
+        moves = sa.select(*(_t[name] for name in MOVES)).where(_t.iteration > after)
+        moves = store.select(moves.order_by(_t.gain.desc()).limit(MOST_EVENTS))
+        past = sa.select(_c.at, _c.seconds).where(_c.iteration > after).order_by(_c.iteration.desc())
+        times = store.select(past.limit(MOST_EVENTS))
+        told = events(store, kinds, after) if kinds else []
+    return {
+        "cursor": summary.iteration,
+        "environments": _columns(FIELDS, rows),
+        "transfers": _columns(MOVES, moves),
+        "metrics": summary.metrics,
+        "at": times[0].at if times else None,
+        "seconds": sum(row.seconds for row in times),
+        "events": told,
+    }
+
+
+def events(store: Store, kinds: Iterable[str], after: int, limit: int = MOST_EVENTS) -> list[dict[str, Any]]:
+    """The first `limit` events of these kinds after an iteration, as the system told them."""
+    c = events_table.c
+    query = sa.select(events_table).where(c.iteration > after, c.kind.in_(list(kinds)))
+    rows = store.select(query.order_by(c.iteration, c.seq).limit(min(limit, MOST_EVENTS)))
+    return [
+        {"iteration": row.iteration, "seq": row.seq, "kind": row.kind, "data": json.loads(row.data)} for row in rows
+    ]
+
+
+def environment(store: Store, number: int) -> dict[str, Any] | None:
+    """One environment with all there is to say of it; None where there is none of this id."""
+    with store.snapshot():
+        rows = store.select(sa.select(environments_table).where(_e.id == number))
+        if not rows:
+            return None
+        (row,) = rows
+        near = sa.select(*(_t[name] for name in MOVES)).where(sa.or_(_t.source == number, _t.target == number))
+        moves = store.select(near.order_by(_t.gain.desc()).limit(200))
+        children = store.select(sa.select(_e.id).where(_e.parent == number).order_by(_e.id))
+        scores = store.select(
+            sa.select(_s.iteration, _s.score, _s.finished)
+            .where(_s.environment == number)
+            .order_by(_s.iteration)
+        )
+    course = json.loads(row.course)
+    return {
+        **{name: getattr(row, name) for name in FIELDS},
+        "agent": row.agent,
+        "words": course_in_words(course),
+        "children": [child.id for child in children],
+        "transfers": _columns(MOVES, moves),
+        "scores": _columns(("iteration", "score", "finished"), thinned(scores, 400)),
+    }
+
+
+def courses(store: Store, numbers: Sequence[int]) -> dict[int, Any]:
+    """The courses of some environments, as plain data."""
+    rows = store.select(sa.select(_e.id, _e.course).where(_e.id.in_(list(numbers))))
+    return {row.id: json.loads(row.course) for row in rows}
+
+
+def active(store: Store, most: int) -> list[int]:
+    """The active environments, the youngest first."""
+    rows = store.select(sa.select(_e.id).where(_e.ended.is_(None)).order_by(_e.id.desc()).limit(most))
+    return [row.id for row in rows]
+
+
+def series(store: Store, points: int) -> dict[str, Any]:
+    """All metrics and the scores of the active environments at `points` iterations, evenly spread.
+
+    `hours` is time worked, pauses left out; `rate` steps per second since the point before. `population` has
+    the least, quartiles and greatest of the scores, and the mean share of episodes that were finished.
+    """
+    with store.snapshot():
+        summary = store.summary()
+        stride = math.ceil(max(summary.iteration, 1) / points)
+        wanted = [*range(stride, summary.iteration, stride), summary.iteration]
+        worked = _worked(store, stride, len(wanted))
+        values: dict[str, list[float | None]] = {}
+        for name in summary.metrics:
+            found: dict[int, float | None] = {}
+            for some in _batches(wanted):
+                query = sa.select(_m.iteration, _m.value).where(_m.name == name, _m.iteration.in_(some))
+                found.update({row.iteration: row.value for row in store.select(query)})
+            values[name] = [found.get(iteration) for iteration in wanted]
+        population = _population(store, wanted)
+    return {
+        "cursor": summary.iteration,
+        "iteration": wanted,
+        "hours": [seconds / 3600 for seconds in worked],
+        "values": values,
+        "rate": _rate(values.get("steps", []), worked),
+        "population": population,
+    }
+
+
+def _worked(store: Store, stride: int, count: int) -> list[float]:
+    """Seconds of work up to the end of each stretch of `stride` iterations."""
+    stretch = (_c.iteration - 1).op("/")(stride).label("stretch")
+    rows = store.select(sa.select(stretch, sa.func.sum(_c.seconds)).group_by(stretch).order_by(stretch))
+    seconds = dict(map(tuple, rows))
+    return np.cumsum([seconds.get(i, 0.0) for i in range(count)]).tolist()
+
+
+def _rate(steps: list[float | None], worked: list[float]) -> list[float | None]:
+    rates: list[float | None] = [None] * len(steps)
+    last = None
+    for i, (count, seconds) in enumerate(zip(steps, worked, strict=False)):
+        if count is None:
+            continue
+        if last is not None and seconds > last[1]:
+            rates[i] = (count - last[0]) / (seconds - last[1])
+        last = (count, seconds)
+    return rates
+
+
+def _population(store: Store, wanted: list[int]) -> dict[str, list[float | None]]:
+    groups: dict[int, list[tuple[float, float]]] = {}
+    for some in _batches(wanted):
+        query = sa.select(_s.iteration, _s.score, _s.finished).where(_s.iteration.in_(some))
+        for row in store.select(query):
+            if row.score is not None:
+                groups.setdefault(row.iteration, []).append((row.score, row.finished or 0.0))
+    names = ("least", "lower", "median", "upper", "greatest", "finished")
+    found: dict[str, list[float | None]] = {name: [] for name in names}
+    for iteration in wanted:
+        group = np.array(groups.get(iteration, []))
+        numbers = [*np.quantile(group[:, 0], (0, 0.25, 0.5, 0.75, 1)), group[:, 1].mean()] if len(group) else None
+        for i, name in enumerate(names):
+            found[name].append(None if numbers is None else float(numbers[i]))
+    return found
+
+
+def matrix(store: Store) -> dict[str, Any]:
+    """Who helped whom: per pair of source and target the number of transfers, their gains' sum and greatest."""
+    count, gain, best = sa.func.count(), sa.func.sum(_t.gain), sa.func.max(_t.gain)
+    query = sa.select(_t.source, _t.target, count.label("count"), gain.label("gain"), best.label("best"))
+    rows = store.select(query.group_by(_t.source, _t.target).order_by(count.desc()).limit(20_000))
+    return _columns(("source", "target", "count", "gain", "best"), rows)
+
+
+def digest(store: Store, after: int, most: int = 12) -> dict[str, Any]:
+    """What happened after an iteration: counts, and the `most` of each kind that matter most."""
+    with store.snapshot():
+        summary = store.summary()
+        count = sa.select(sa.func.count()).select_from(environments_table)
+        counts = {
+            "births": store.select(count.where(_e.born > after))[0][0],
+            "solves": store.select(count.where(_e.solved > after))[0][0],
+            "extinctions": store.select(count.where(_e.ended > after))[0][0],
+            "transfers": store.select(
+                sa.select(sa.func.count()).select_from(transfers_table).where(_t.iteration > after)
+            )[0][0],
+        }
+        lists = {
+            "births": _told(store, _e.born, after, most),
+            "solves": _told(store, _e.solved, after, most),
+            "extinctions": _told(store, _e.ended, after, most),
+        }
+        found = {
+            "cursor": summary.iteration,
+            "after": after,
+            "since": _when(store, after),
+            "now": _when(store, summary.iteration),
+            "counts": counts,
+            **lists,
+            "breakthroughs": _breakthroughs(store, after, most),
+        }
+    return found
+
+
+def _when(store: Store, iteration: int) -> float | None:
+    at = store.select(sa.select(_c.at).where(_c.iteration >= iteration).order_by(_c.iteration).limit(1))
+    return at[0].at if at else None
+
+
+def _told(store: Store, moment: Any, after: int, most: int) -> list[dict[str, Any]]:
+    columns = [*(_e[name] for name in FIELDS), _e.course]
+    rows = store.select(sa.select(*columns).where(moment > after).order_by(moment.desc(), _e.id.desc()).limit(most))
+    return [
+        {**{name: getattr(row, name) for name in FIELDS}, "words": course_in_words(json.loads(row.course))}
+        for row in rows
+    ]
+
+
+def _breakthroughs(store: Store, after: int, most: int) -> list[dict[str, Any]]:
+    """Transfers into environments whose scores had been flat, greatest gain first."""
+    gained = sa.select(*(_t[name] for name in (*MOVES, "score"))).where(_t.iteration > after, _t.gain > 2 * FLAT)
+    found: list[dict[str, Any]] = []
+    for row in store.select(gained.order_by(_t.gain.desc()).limit(10 * most)):
+        before = sa.select(_s.score).where(_s.environment == row.target, _s.iteration < row.iteration)
+        before = store.select(before.order_by(_s.iteration.desc()).limit(2 * LATELY))
+        scores = [each.score for each in before if each.score is not None]
+        if len(scores) == 2 * LATELY and max(scores[:LATELY]) <= max(scores[LATELY:]) + FLAT:
+            found.append({**{name: getattr(row, name) for name in (*MOVES, "score")}, "flat": 2 * LATELY})
+        if len(found) == most:
+            break
+    return found
+
+
+def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
+    """At most `most` rows, evenly spread, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    return [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+
+
+def _columns(names: Sequence[str], rows: Sequence[Any]) -> dict[str, list[Any]]:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return {
+        name: [None if isinstance(v, float) and not math.isfinite(v) else v for v in column]
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _batches(numbers: list[int]) -> Iterable[list[int]]:
+    return (numbers[i : i + 400] for i in range(0, len(numbers), 400))

@@ -1,0 +1,69 @@
+"""The page's server on a socket: alone, or as a process of its own beside a run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from aiga.viewer.app import Page, application
+
+PORT = 8421  # the first that is tried
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def serve(page: Page, listen: str, port: int | None, told: Callable[[str], None]) -> None:
+    """Answers until it is interrupted. `told` gets the address to open.
+
+    Elsewhere than on the loopback address everybody is asked for a token, which is part of that address.
+    Raises OSError where it cannot listen.
+    """
+    import uvicorn
+
+    local = listen in ("127.0.0.1", "localhost", "::1")
+    token = None if local else os.environ.get("AIGA_TOKEN") or secrets.token_urlsafe(18)
+    app = application(page, hosts=LOOPBACK if local else None, token=token)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    with bound(listen, port) as server:
+        number = server.getsockname()[1]
+        name = listen if listen not in ("0.0.0.0", "::") else socket.gethostname()
+        name = f"[{name}]" if ":" in name else name
+        told(f"http://{name}:{number}/" + (f"?token={token}" if token else ""))
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[server])
+
+
+@contextmanager
+def bound(listen: str, port: int | None) -> Iterator[socket.socket]:
+    """A socket that listens on `port`, or on the first free one from PORT on."""
+    family = socket.AF_INET6 if ":" in listen else socket.AF_INET
+    for number in [port] if port is not None else [*range(PORT, PORT + 50), 0]:
+        server = socket.socket(family, socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((listen, number))
+        except OSError:
+            server.close()
+            if number == port or number == 0:
+                raise
+            continue
+        with server:
+            yield server
+        return
+
+
+@contextmanager
+def beside(options: Sequence[str]) -> Iterator[None]:
+    """`aiga view` with these options in a process of its own while the block runs: whatever happens to the
+    page, the run does not notice."""
+    process = subprocess.Popen([sys.executable, "-m", "aiga", "view", *options], start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)

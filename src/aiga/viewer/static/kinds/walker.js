@@ -1,0 +1,324 @@
+/**
+ * The two-legged walker on its course. A moment is x, y (m) of the hull's centre of mass and its angle (rad),
+ * then the angles of upper and lower leg -1 and of upper and lower leg +1. Sizes are those of body.py.
+ */
+
+import { colour } from "aiga/dom.js";
+import { moment } from "aiga/films.js";
+
+/**
+ * @typedef {import("aiga/types.js").Ground} Ground
+ * @typedef {import("aiga/types.js").Film} Film
+ * @typedef {import("aiga/types.js").Box} Box
+ * @typedef {CanvasRenderingContext2D} Context
+ */
+
+export const CELL = 14 / 30; // m
+export const CELLS = 199;
+export const GOAL = 190 * CELL;
+const CENTRE = [-0.0200364, -0.00564664]; // m, of the hull's mass, from its origin
+const HULL = [[-1, 0.3], [0.2, 0.3], [34 / 30, 1 / 30], [34 / 30, -8 / 30], [-1, -8 / 30]].map(([x, y]) => [
+  x - CENTRE[0], y - CENTRE[1]]);
+const HIP = [-CENTRE[0], -8 / 30 - CENTRE[1]]; // m, from the centre of mass
+const HALF = 17 / 30; // m, half the length of a leg part
+const WIDTHS = [4 / 30, 3.2 / 30]; // m, half, of upper and lower
+const RANGE = 160 / 30; // m, of the lidar
+export const ANGLES = Array.from({ length: 10 }, (_, i) => (1.5 * i) / 10); // rad, from straight down
+
+/** The colours of the scene, read from the style sheet once and again when the theme changes. */
+let palette = /** @type {Record<string, string>|null} */ (null);
+const NAMES = ["sky", "haze", "hill", "hill-near", "earth", "turf", "grass", "face", "flag", "pole", "ray", "hit",
+  "outline", "hull", "eye", "leg-far", "shin-far", "leg-near", "shin-near"];
+
+function colours() {
+  if (!palette) palette = Object.fromEntries(NAMES.map((name) => [name, colour(`--scene-${name}`)]));
+  return palette;
+}
+
+const forget = () => (palette = null);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", forget);
+new MutationObserver(forget).observe(document.documentElement, {
+  attributes: true, attributeFilter: ["data-theme"],
+});
+
+const scratch = /** @type {number[]} */ (new Array(7).fill(0));
+
+/**
+ * A camera: the middle of the box looks at (x, y) m, `scale` pixels a metre, heights by `squash`.
+ * @param {Box} box @param {number} x @param {number} y @param {number} scale @param {number} [squash]
+ */
+function camera(box, x, y, scale, squash = 1) {
+  return {
+    scale, left: x - box.width / 2 / scale, right: x + box.width / 2 / scale,
+    px: (/** @type {number} */ at) => box.x + box.width / 2 + (at - x) * scale,
+    py: (/** @type {number} */ at) => box.y + box.height / 2 - (at - y) * scale * squash,
+  };
+}
+/** @typedef {ReturnType<typeof camera>} Camera */
+
+/** The height that a picture should look at from x: the ground around, pits left out. */
+const levels = new WeakMap();
+
+/** @param {Ground} ground @param {number} x */
+function level(ground, x) {
+  let smooth = levels.get(ground);
+  if (!smooth) {
+    smooth = smoothed(ground);
+    levels.set(ground, smooth);
+  }
+  const place = Math.min(Math.max(x / CELL - 0.5, 0), smooth.length - 1.001);
+  const i = Math.floor(place);
+  return smooth[i] + (smooth[i + 1] - smooth[i]) * (place - i);
+}
+
+/** @param {Ground} ground */
+function smoothed(ground) {
+  const n = ground.left.length;
+  const middle = (/** @type {number[]} */ some) => some.sort((a, b) => a - b)[some.length >> 1];
+  const floor = ground.left.map((height, i) => {
+    const near = ground.left.slice(Math.max(i - 12, 0), i + 13);
+    return Math.max(height, middle(near) - 1);
+  });
+  return floor.map((_, i) => {
+    let [sum, weight] = [0, 0];
+    for (let j = Math.max(i - 18, 0); j < Math.min(i + 19, n); j++) {
+      const w = Math.exp(-(((j - i) / 9) ** 2));
+      sum += w * floor[j];
+      weight += w;
+    }
+    return sum / weight;
+  });
+}
+
+/** @param {Context} c @param {Box} box @param {number} shift  m that have passed @param {boolean} simple */
+function backdrop(c, box, shift, simple) {
+  const k = colours();
+  c.fillStyle = k.sky;
+  c.fillRect(box.x, box.y, box.width, box.height);
+  c.fillStyle = k.haze;
+  c.fillRect(box.x, box.y + box.height * 0.45, box.width, box.height * 0.55);
+  const stride = simple ? box.width / 14 : 9;
+  for (const [depth, name] of ["hill", "hill-near"].entries()) {
+    c.fillStyle = k[name];
+    c.beginPath();
+    c.moveTo(box.x, box.y + box.height);
+    for (let x = 0; x <= box.width + stride; x += stride) {
+      const at = Math.min(x, box.width);
+      const t = at / 150 + shift * (0.05 + 0.05 * depth);
+      const wave = Math.sin(1.1 * t + 2 * depth) + 0.6 * Math.sin(2.3 * t + 1.3 * depth) + 0.3 * Math.sin(4.9 * t);
+      c.lineTo(box.x + at, box.y + box.height * (0.52 + 0.11 * depth - 0.06 * wave));
+    }
+    c.lineTo(box.x + box.width, box.y + box.height);
+    c.fill();
+  }
+}
+
+/** @param {Context} c @param {Ground} ground @param {Box} box @param {Camera} see @param {boolean} simple */
+function earth(c, ground, box, see, simple) {
+  const k = colours();
+  const { left, right } = ground;
+  const first = Math.max(Math.floor(see.left / CELL) - 1, 0);
+  const last = Math.min(Math.ceil(see.right / CELL) + 1, left.length);
+  if (first >= last) return;
+  const bottom = box.y + box.height;
+  c.beginPath();
+  c.moveTo(see.px(first * CELL), bottom);
+  for (let i = first; i < last; i++) {
+    c.lineTo(see.px(i * CELL), see.py(left[i]));
+    c.lineTo(see.px((i + 1) * CELL), see.py(right[i]));
+  }
+  c.lineTo(see.px(last * CELL), bottom);
+  c.closePath();
+  c.fillStyle = k.earth;
+  c.fill();
+  // A band of grass below every slope, drawn as one thick line a little lower, so that faces stay bare.
+  const band = Math.max(0.17 * see.scale, 1.2);
+  for (const [name, share] of simple ? [["grass", 1]] : [["turf", 1], ["grass", 0.6]]) {
+    const wide = band * Number(share);
+    c.strokeStyle = k[String(name)];
+    c.lineWidth = wide;
+    c.beginPath();
+    let pen = false;
+    for (let i = first; i < last; i++) {
+      if (!pen || Math.abs(left[i] - right[i - 1]) > 0.02) c.moveTo(see.px(i * CELL), see.py(left[i]) + wide / 2);
+      c.lineTo(see.px((i + 1) * CELL), see.py(right[i]) + wide / 2);
+      pen = true;
+    }
+    c.stroke();
+  }
+  c.strokeStyle = k.face;
+  c.lineWidth = Math.max(0.05 * see.scale, 1);
+  c.beginPath();
+  for (let i = first; i < last - 1; i++) {
+    if (Math.abs(right[i] - left[i + 1]) <= 0.02) continue;
+    c.moveTo(see.px((i + 1) * CELL), see.py(right[i]));
+    c.lineTo(see.px((i + 1) * CELL), see.py(left[i + 1]));
+  }
+  c.stroke();
+  if (see.left - 2 < GOAL && GOAL < see.right + 2) {
+    const y = right[Math.min(Math.floor(GOAL / CELL), right.length - 1)];
+    c.strokeStyle = k.pole;
+    c.lineWidth = Math.max(0.07 * see.scale, 1);
+    c.beginPath();
+    c.moveTo(see.px(GOAL), see.py(y - 0.1));
+    c.lineTo(see.px(GOAL), see.py(y + 2.6));
+    c.stroke();
+    polygon(c, [[GOAL, y + 2.6], [GOAL + 1.1, y + 2.25], [GOAL, y + 1.9]], see);
+    c.fillStyle = k.flag;
+    c.fill();
+  }
+}
+
+/** @param {Context} c @param {number[][]} points  m @param {Camera} see */
+function polygon(c, points, see) {
+  c.beginPath();
+  for (const [i, [x, y]] of points.entries()) {
+    if (i) c.lineTo(see.px(x), see.py(y));
+    else c.moveTo(see.px(x), see.py(y));
+  }
+  c.closePath();
+}
+
+/** @param {number[]} at  m @param {number} angle @param {number[]} point  of a body @returns {number[]} */
+function turned(at, angle, point) {
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return [at[0] + cos * point[0] - sin * point[1], at[1] + sin * point[0] + cos * point[1]];
+}
+
+/** @param {Context} c @param {number[]} pose @param {Camera} see */
+function walker(c, pose, see) {
+  const k = colours();
+  const at = [pose[0], pose[1]];
+  const line = Math.max(0.045 * see.scale, 0.6);
+  c.lineJoin = "round";
+  c.strokeStyle = k.outline;
+  c.lineWidth = line;
+  const leg = (/** @type {number} */ upper, /** @type {number} */ lower, /** @type {string} */ side) => {
+    const hip = turned(at, pose[2], HIP);
+    const knee = turned(hip, upper, [0, -2 * HALF]);
+    for (const [from, angle, width, name] of /** @type {[number[], number, number, string][]} */ ([
+      [knee, lower, WIDTHS[1], `shin-${side}`], [hip, upper, WIDTHS[0], `leg-${side}`]])) {
+      polygon(c, [[-width, 0], [width, 0], [width, -2 * HALF], [-width, -2 * HALF]].map((p) => turned(from, angle, p)),
+        see);
+      c.fillStyle = k[name];
+      c.fill();
+      c.stroke();
+    }
+    c.fillStyle = k.outline;
+    for (const [x, y] of [hip, knee]) dot(c, see.px(x), see.py(y), 0.045 * see.scale);
+  };
+  leg(pose[5], pose[6], "far");
+  polygon(c, HULL.map((p) => turned(at, pose[2], p)), see);
+  c.fillStyle = k.hull;
+  c.fill();
+  c.stroke();
+  const eye = turned(at, pose[2], [0.72, -0.02]);
+  c.fillStyle = k.eye;
+  dot(c, see.px(eye[0]), see.py(eye[1]), 0.095 * see.scale);
+  c.fillStyle = k.outline;
+  dot(c, see.px(eye[0]), see.py(eye[1]), 0.05 * see.scale);
+  leg(pose[3], pose[4], "near");
+}
+
+/** @param {Context} c @param {number} x @param {number} y @param {number} radius */
+function dot(c, x, y, radius) {
+  c.beginPath();
+  c.arc(x, y, radius, 0, 2 * Math.PI);
+  c.fill();
+}
+
+/**
+ * How far along its RANGE each lidar ray from (x, y) first meets the ground; 1 where it does not.
+ * @param {Ground} ground @param {number} x @param {number} y  m @returns {number[]}
+ */
+export function rays(ground, x, y) {
+  const { left, right } = ground;
+  const first = Math.max(Math.floor(x / CELL) - 1, 0);
+  const last = Math.min(Math.ceil((x + RANGE) / CELL) + 1, left.length);
+  return ANGLES.map((angle) => {
+    const [dx, dy] = [RANGE * Math.sin(angle), -RANGE * Math.cos(angle)];
+    let nearest = 1;
+    const meet = (/** @type {number} */ ax, /** @type {number} */ ay, /** @type {number} */ bx, /** @type {number} */ by) => {
+      const [ex, ey] = [bx - ax, by - ay];
+      const cross = dx * ey - dy * ex;
+      if (cross === 0) return;
+      const t = ((ax - x) * ey - (ay - y) * ex) / cross;
+      const u = ((ax - x) * dy - (ay - y) * dx) / cross;
+      if (t >= 0 && t < nearest && u >= 0 && u <= 1) nearest = t;
+    };
+    for (let i = first; i < last; i++) {
+      meet(i * CELL, left[i], (i + 1) * CELL, right[i]);
+      if (i + 1 < left.length && right[i] !== left[i + 1]) {
+        meet((i + 1) * CELL, right[i], (i + 1) * CELL, left[i + 1]);
+      }
+    }
+    return nearest;
+  });
+}
+
+/** @param {Context} c @param {Ground} ground @param {number[]} pose @param {Camera} see */
+function lidar(c, ground, pose, see) {
+  const k = colours();
+  const origin = turned([pose[0], pose[1]], pose[2], [-CENTRE[0], -CENTRE[1]]);
+  c.strokeStyle = k.ray;
+  c.lineWidth = Math.max(0.03 * see.scale, 1);
+  const shares = rays(ground, origin[0], origin[1]);
+  for (const [i, share] of shares.entries()) {
+    const x = origin[0] + share * RANGE * Math.sin(ANGLES[i]);
+    const y = origin[1] - share * RANGE * Math.cos(ANGLES[i]);
+    c.beginPath();
+    c.moveTo(see.px(origin[0]), see.py(origin[1]));
+    c.lineTo(see.px(x), see.py(y));
+    c.stroke();
+    if (share < 1) {
+      c.fillStyle = k.hit;
+      dot(c, see.px(x), see.py(y), Math.max(0.07 * see.scale, 1.5));
+    }
+  }
+}
+
+/** @type {import("aiga/types.js").Kind} */
+const kind = {
+  scene(c, ground, film, seconds, box, { lidar: rayed = false, scale = box.height / 6.5, simple = false } = {}) {
+    const pose = film ? moment(film, seconds, scratch) : null;
+    const x = pose ? pose[0] + (0.12 * box.width) / scale : (0.5 * box.width) / scale;
+    const y = level(ground, x) + (0.22 * box.height) / scale;
+    const see = camera(box, x, y, scale);
+    c.save();
+    c.beginPath();
+    c.rect(box.x, box.y, box.width, box.height);
+    c.clip();
+    backdrop(c, box, x, simple);
+    earth(c, ground, box, see, simple);
+    if (pose) {
+      if (rayed) lidar(c, ground, pose, see);
+      walker(c, pose, see);
+    }
+    c.restore();
+  },
+
+  overview(c, ground, box, { film = null, seconds = 0 } = {}) {
+    const heights = [...ground.left, ...ground.right];
+    const [low, high] = [Math.min(...heights) - 0.8, Math.max(...heights) + 3.2];
+    const scale = box.width / (ground.left.length * CELL);
+    const squash = Math.min(1, box.height / scale / (high - low));
+    const middle = squash < 1 ? (high + low) / 2 : low + box.height / scale / 2;
+    const see = camera(box, (ground.left.length * CELL) / 2, middle, scale, squash);
+    c.save();
+    c.beginPath();
+    c.rect(box.x, box.y, box.width, box.height);
+    c.clip();
+    backdrop(c, box, 0, true);
+    earth(c, ground, box, see, true);
+    if (film) walker(c, moment(film, seconds, scratch), see);
+    c.restore();
+  },
+
+  words(film, seconds) {
+    const [x] = moment(film, seconds, scratch);
+    const reached = film.finished ? "it reaches the end" : `it gets to ${film.moments[(film.count - 1) * film.width].toFixed(1)} m`;
+    return `walker at ${x.toFixed(1)} m of ${GOAL.toFixed(0)} m; ${reached}, return ${film.total?.toFixed(1) ?? "none"}`;
+  },
+};
+
+export default kind;

@@ -1,0 +1,127 @@
+/** Where the page's answers come from: the server, or, in a file that was taken away, the file itself. */
+
+/**
+ * @typedef {object} Source
+ * @property {boolean} recorded
+ * @property {(path: string) => Promise<any>} get  an answer as data; `path` follows /api/
+ * @property {(path: string, body?: object) => Promise<import("aiga/types.js").Film[]>} films
+ * @property {(path: string, body: object) => Promise<any>} post
+ * @property {(run: string, after: () => number, kinds: string[], listener: FeedListener) => () => void} feed
+ *   tells what is new until it is closed by what it returns
+ * @property {(path: string) => string|null} link  an address to download from; null where there is none
+ *
+ * @typedef {{change: (change: any) => void, state: (connected: boolean) => void}} FeedListener
+ */
+
+/** The server's own words, for people to read. */
+export class Refused extends Error {}
+
+/** @returns {Source} */
+export function fromServer() {
+  /** @param {string} path @param {object} [body] */
+  async function ask(path, body) {
+    const options = body && {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    };
+    let answer;
+    try {
+      answer = await fetch(`/api/${path}`, options);
+    } catch {
+      throw new Refused("the server does not answer");
+    }
+    if (!answer.ok) {
+      const said = await answer.json().catch(() => ({ error: `the server said ${answer.status}` }));
+      throw new Refused(said.error ?? `the server said ${answer.status}`);
+    }
+    return answer;
+  }
+  return {
+    recorded: false,
+    get: async (path) => (await ask(path)).json(),
+    films: async (path, body) => unpack(await (await ask(path, body)).arrayBuffer()),
+    post: async (path, body) => (await ask(path, body)).json(),
+    link: (path) => `/api/${path}`,
+    feed(run, after, kinds, listener) {
+      /** @type {EventSource|null} */
+      let events = null;
+      /** @type {ReturnType<typeof setTimeout>|undefined} */
+      let timer;
+      let closed = false;
+      const open = () => {
+        if (closed) return;
+        events = new EventSource(`/api/runs/${run}/feed?after=${after()}&kinds=${kinds.join(",")}`);
+        events.onopen = () => listener.state(true);
+        events.onmessage = (message) => listener.change(JSON.parse(message.data));
+        events.onerror = () => {
+          // The browser's own retry gives up on some errors; with a cursor of our own nothing is lost.
+          events?.close();
+          listener.state(false);
+          timer = setTimeout(open, 1000);
+        };
+      };
+      open();
+      return () => {
+        closed = true;
+        clearTimeout(timer);
+        events?.close();
+      };
+    },
+  };
+}
+
+/**
+ * The answers that a shared file holds.
+ * @param {Record<string, any>} answers  by path; those to films as base64
+ * @returns {Source}
+ */
+export function fromFile(answers) {
+  /** @param {string} path */
+  const find = (path) => {
+    if (!(path in answers)) throw new Refused("this file does not hold that; the run itself does");
+    return answers[path];
+  };
+  return {
+    recorded: true,
+    get: async (path) => {
+      if (!path.includes("/courses?ids=")) return find(path);
+      // Courses are kept one by one, as pages ask for them in groups.
+      const [run, ids] = path.split("/courses?ids=");
+      /** @type {Record<string, any>} */
+      const found = {};
+      for (const id of ids.split(",")) {
+        const course = answers[`${run}/courses`]?.[id];
+        if (course) found[id] = course;
+      }
+      return found;
+    },
+    films: async (path) => {
+      const [run, asked] = path.split("/films?");
+      const films = new URLSearchParams(asked).getAll("pair").map((pair) => find(`${run}/films?pair=${pair}`));
+      return films.map((text) => unpack(bytes(text).buffer)[0]);
+    },
+    post: async () => {
+      throw new Refused("a file cannot be told anything; open the run itself");
+    },
+    link: () => null,
+    feed: () => () => {},
+  };
+}
+
+/** @param {string} text  base64 */
+function bytes(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}
+
+/** @param {ArrayBufferLike} buffer @returns {import("aiga/types.js").Film[]} */
+export function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const about = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  let at = 4 + length;
+  return about.map((/** @type {any} */ film) => {
+    const moments = new Float32Array(buffer, at, film.count * film.width);
+    at += moments.byteLength;
+    return { ...film, moments };
+  });
+}
