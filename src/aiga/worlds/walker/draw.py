@@ -108,7 +108,13 @@ def animate(
     pauses = [round(100 / fps) * 10] * (len(frames) - 1) + [1200]
     with _writing(out) as file:
         frames[0].save(
-            file, format="GIF", save_all=True, append_images=frames[1:], duration=pauses, loop=0, optimize=False
+            file,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=pauses,
+            loop=0,
+            optimize=False,
         )
 
 
