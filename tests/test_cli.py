@@ -262,7 +262,9 @@ HASTY = {
 }
 
 
-def test_poet_from_run_to_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_poet_from_run_to_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The walker's POET in three sessions and in one gives the same bytes. Then what a person does next."""
     fields = [str(word) for name, value in HASTY.items() for word in (f"--{name}", value)]
     where = ["--runs-dir", tmp_path]
@@ -292,6 +294,10 @@ def test_poet_from_run_to_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     assert re.search(rf"agent {first['agent'][:12]} in environment 1: .* in \d+ steps, return -?\d", out)
     assert picture.read_bytes().startswith(b"GIF89a")
+    video = tmp_path / "walk.mp4"
+    again = say(capsys, "replay", "whole", 1, "--agent", first["agent"][:8], "--out", video, *where)
+    assert again == out.replace(".gif", ".mp4")
+    assert video.read_bytes()[4:8] == b"ftyp"
     lines = say(capsys, "export", "whole", 1, tmp_path / "out", *where).split()
     assert [Path(line).name for line in lines] == ["weights.safetensors", "policy.py"]
 
@@ -299,8 +305,12 @@ def test_poet_from_run_to_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
         "ENV: the id of an environment"
     )
     assert refuse(capsys, "replay", "whole", 0, "--out", "a.png", *where).startswith(
-        "out: a file that ends in .gif"
+        "out: a file that ends in .gif or .mp4, not 'a.png'"
     )
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "av", None)
+        line = refuse(capsys, "replay", "whole", 0, "--out", video, *where)
+        assert line == "out: .mp4 needs av: pip install 'aiga[video]'"
     assert refuse(capsys, "export", "whole", "ffff", tmp_path, *where).startswith(
         "agent: an environment's id or at"
     )

@@ -1,7 +1,25 @@
-"""How a brain is wired: pure init and act functions over pytrees of weights."""
+"""How a brain is wired: pure init and act functions over pytrees of weights.
 
-from aiga.brains.actor_critic import ActorCritic
-from aiga.brains.mlp import MLP
-from aiga.brains.wrappers import Greedy, Standardised
+The classes are imported when they are asked for: `brains.layers` does without JAX, and so can who needs no
+more.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiga.brains.actor_critic import ActorCritic
+    from aiga.brains.mlp import MLP
+    from aiga.brains.wrappers import Greedy, Standardised
 
 __all__ = ["MLP", "ActorCritic", "Greedy", "Standardised"]
+
+_HOME = {"MLP": "mlp", "ActorCritic": "actor_critic", "Greedy": "wrappers", "Standardised": "wrappers"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

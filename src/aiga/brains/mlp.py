@@ -7,15 +7,15 @@ The walker's brain in POET (Wang et al. 2019, arXiv 1901.01753) is `MLP((24, 40,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda x: x}
+from aiga.brains import layers
+from aiga.brains.layers import Weights
 
-Weights = tuple[tuple[Any, Any], ...]  # per layer: W f32[in, out], b f32[out]
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda x: x}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class MLP:
     @property
     def count(self) -> int:
         """How many numbers N the weights are."""
-        return sum(rows * columns + columns for rows, columns in pairwise(self.sizes))
+        return layers.count(self.sizes)
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -78,10 +78,4 @@ class MLP:
         """
         if flat.shape != (self.count,):
             raise ValueError(f"weights: shape ({self.count},) for sizes {self.sizes}, not {flat.shape}")
-        layers, at = [], 0
-        for rows, columns in pairwise(self.sizes):
-            matrix = flat[at : at + rows * columns].reshape(rows, columns)
-            at += rows * columns
-            layers.append((matrix, flat[at : at + columns]))
-            at += columns
-        return tuple(layers)
+        return layers.split(flat, self.sizes)

@@ -231,7 +231,9 @@ def _parser() -> _Parser:
         "(default: its own)",
     )
     replay.add_argument("--seed", type=_seed, default=0, help="of the episode (default: 0)")
-    replay.add_argument("--out", type=Path, required=True, metavar="FILE.gif", help="where to draw it")
+    replay.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where to draw it, .gif or .mp4"
+    )
     replay.add_argument("--lidar", action="store_true", help="draw what the agent sees")
     replay.set_defaults(act=_replay)
 
@@ -711,14 +713,20 @@ def _replay(options: argparse.Namespace) -> int:
             raise UserError(
                 f"ENV: the id of an environment of {options.name} ({last}), not {options.environment}"
             )
-        if options.out.suffix.lower() != ".gif":
-            raise UserError(f"out: a file that ends in .gif, not '{options.out}'")
+        suffix = options.out.suffix.lower()
+        if suffix not in (".gif", ".mp4"):
+            raise UserError(f"out: a file that ends in .gif or .mp4, not '{options.out}'")
+        if suffix == ".mp4":
+            try:
+                import av  # noqa: F401
+            except ImportError:
+                raise UserError("out: .mp4 needs av: pip install 'aiga[video]'") from None
         if not options.out.absolute().parent.is_dir():
             raise UserError(f"out: {options.out.parent}: no such folder")
         agent = store.find_agent(str(options.environment) if options.agent is None else options.agent)
         weights = store.array(agent)
     try:
-        said = entry.replay(row["course"], weights, options.seed, options.out, options.lidar)
+        said = entry.replay(run.config, row["course"], weights, options.seed, options.out, options.lidar)
     except OSError as error:
         raise UserError(f"out: {options.out}: {error.strerror or error}") from None
     except ValueError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from aiga.brains.layers import split
 from aiga.registry import Policy
 
 
@@ -20,14 +20,8 @@ def export(weights: np.ndarray, policy: Policy, folder: Path, about: dict[str, s
     from safetensors.numpy import save
 
     tensors: dict[str, np.ndarray] = {}
-    at = 0
-    for layer, (rows, columns) in enumerate(pairwise(policy.sizes)):
-        for name, shape in (("weight", (rows, columns)), ("bias", (columns,))):
-            count = int(np.prod(shape))
-            tensors[f"layers.{layer}.{name}"] = weights[at : at + count].reshape(shape)
-            at += count
-    if at != weights.size:
-        raise ValueError(f"weights: {at} numbers for layers of {tuple(policy.sizes)}, not {weights.size}")
+    for layer, (matrix, bias) in enumerate(split(weights, policy.sizes)):
+        tensors |= {f"layers.{layer}.weight": matrix, f"layers.{layer}.bias": bias}
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {**about, "activation": policy.activation, "output": policy.output}
     files = [folder / "weights.safetensors", folder / "policy.py"]

@@ -95,3 +95,32 @@ def push_of(seeds: Any) -> np.ndarray:
         x ^= x >> np.uint32(shift)
         x *= np.uint32(factor)
     return ((x >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24) * 2 - 1) * np.float32(PUSH)
+
+
+def posture(poses: Any) -> np.ndarray:
+    """What a drawer needs of `poses` f[..., 5, 3], f32[..., 7]: x and y (m) of the hull's centre of mass, its
+    angle, then the angles of upper and lower leg -1 and upper and lower leg +1 (rad, all absolute)."""
+    poses = np.asarray(poses, np.float32)
+    return np.concatenate([poses[..., 0, :], poses[..., 1:, 2]], axis=-1)
+
+
+def hinged(posture: Any) -> np.ndarray:
+    """The poses f64[..., 5, 3] that a `posture` f[..., 7] stands for, were the joints without play.
+
+    They have some: where a foot comes down, Box2D holds the lower leg for the rest of a step, and the knee
+    mends in the next. On 173,449 moments of the trained walker of `aiga bench walker`, 100 episodes on flat
+    and 100 on mixed courses, the worse lower leg is 1 mm off in the median, 4 cm at 90 %, 14 cm at 99 % and
+    41 cm at most; an upper leg never more than 5 cm. In the first five moments knees are up to 20 cm apart.
+    """
+    posture = np.asarray(posture, float)
+    angle = posture[..., 2:]
+    # From a joint to the middle of the leg part that hangs from it, and as far again to the next joint.
+    down = LEG_HALF * np.stack([np.sin(angle), -np.cos(angle)], axis=-1)
+    c, s = np.cos(angle[..., 0]), np.sin(angle[..., 0])
+    x, y = (HIP - HULL_CENTRE).astype(float)
+    hull = posture[..., :2]
+    hip = hull + np.stack([c * x - s * y, s * x + c * y], axis=-1)
+    places = [hull]
+    for upper, lower in ((1, 2), (3, 4)):
+        places += [hip + down[..., upper, :], hip + 2 * down[..., upper, :] + down[..., lower, :]]
+    return np.concatenate([np.stack(places, axis=-2), angle[..., None]], axis=-1)

@@ -1,8 +1,8 @@
-"""One episode of a walker, step by step, with everything there is to see."""
+"""Episodes of walkers, step by step, with everything there is to see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,21 +27,47 @@ def walk(
 
     Raises ValueError for a course that does not fit, naming the field.
     """
-    course = course.check()
-    heights, state = kernel.heights([course]), kernel.begin([course], [0], [seed])
-    observation, total, finished = observe(state[0], course), 0.0, False
-    states, observations = [state[0]], [observation]
-    for _ in range(max_steps):
-        action = np.asarray(act(observation), np.float32).reshape(1, body.ACTION)
-        done = kernel.step(state, action, heights, [0], threads=threads)
-        state, observation = done.state, done.observation[0]
-        total, finished = total + float(done.reward[0]), bool(done.finished[0])
-        states.append(state[0])
-        observations.append(observation)
-        if done.terminated[0]:
+    return walks([course], lambda seen, _: act(seen[0]), [seed], max_steps, threads)[0]
+
+
+def walks(
+    courses: Sequence[Course],
+    act: Callable[[np.ndarray, np.ndarray], Any],
+    seeds: Sequence[int],
+    max_steps: int = 2000,
+    threads: int = 1,
+) -> list[Walk]:
+    """Plays E episodes in lock step: episode i on `courses[i]` with `seeds[i]` (u32).
+
+    `act(observations f32[P, 24], rows i[P])` gives the actions f32[P, 4] of the P episodes `rows` that still
+    go on. What becomes of an episode does not depend on the others, if what `act` says does not.
+    Raises ValueError, naming the field, for a course that does not fit and for seeds that are not E.
+    """
+    courses, rows = [course.check() for course in courses], np.arange(len(courses))
+    if not len(rows):
+        return []
+    heights, state = kernel.heights(courses), kernel.begin(courses, rows, seeds)
+    seen = np.stack([observe(s, course) for s, course in zip(state, courses, strict=True)])
+    poses = np.empty((max_steps + 1, len(rows), 5, 3), np.float32)
+    observations = np.empty((max_steps + 1, len(rows), body.OBSERVATION), np.float32)
+    total, finished, length = np.zeros(len(rows)), np.zeros(len(rows), bool), np.ones(len(rows), int)
+    poses[0], observations[0] = state[:, :30].reshape(-1, 5, 6)[..., :3], seen
+    for t in range(1, max_steps + 1):
+        action = np.asarray(act(seen, rows), np.float32).reshape(-1, body.ACTION)
+        done = kernel.step(state, action, heights, rows, threads=threads)
+        poses[t, rows] = done.state[:, :30].reshape(-1, 5, 6)[..., :3]
+        observations[t, rows] = done.observation
+        total[rows] += done.reward
+        finished[rows], length[rows] = done.finished, t + 1
+        on = ~done.terminated
+        state, seen, rows = done.state[on], done.observation[on], rows[on]
+        if not len(rows):
             break
-    poses = np.stack(states)[:, :30].reshape(-1, 5, 6)[:, :, :3]
-    return Walk(poses, np.stack(observations), total, finished)
+    # Copies, so that a short walk does not keep the memory of all of them.
+    return [
+        Walk(poses[:n, i].copy(), observations[:n, i].copy(), float(total[i]), bool(finished[i]))
+        for i, n in enumerate(length)
+    ]
 
 
 def observe(state: np.ndarray, course: Course) -> np.ndarray:
