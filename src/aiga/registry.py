@@ -55,7 +55,9 @@ class Entry:
     `policy` is what `aiga export` writes down. `replay(config, course, weights, seed, out, lidar)` draws one
     episode into a GIF or MP4 and says in a line how it went. `film(config, pairs)` plays the episodes of
     `pairs`, (course, weights f32[N], seed u32) each, and `ground(course)` is f32[2, C], the left and right
-    height in m of its cells; these two do without JAX. Here `config` is the run's configuration as it is
+    height in m of its cells; `behaviour(config, pairs)` is the names of D measures of how agents move, and
+    f64[P, D] of them, NaN where there is nothing to measure. These three do without JAX. `panels` are the
+    parts of the page, modules of viewer/static/panels, in the order of the navigation. Here `config` is the run's configuration as it is
     stored, and `course` too is plain JSON data.
     """
 
@@ -68,6 +70,10 @@ class Entry:
     replay: Callable[[Mapping[str, Any], Any, Any, int, Path, bool], str] | None = None
     film: Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], list[Film]] | None = None
     ground: Callable[[Any], np.ndarray] | None = None
+    behaviour: (
+        Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], tuple[Sequence[str], np.ndarray]] | None
+    ) = None
+    panels: Sequence[str] = ("today", "tree", "curves", "transfers", "share")
 
 
 def from_file(path: Path) -> Entry:
@@ -166,16 +172,31 @@ def _walks(
     return walks(grounds, act, seeds, config.get("max_steps", 2000))
 
 
+def _walks_of(config: Mapping[str, Any], pairs: Sequence[tuple[Any, Any, int]], output: str) -> list[tuple[Course, Walk]]:
+    grounds = [_walker_course(course) for course, _, _ in pairs]
+    played = _walks(config, grounds, [w for _, w, _ in pairs], [seed for _, _, seed in pairs], output)
+    return list(zip(grounds, played, strict=True))
+
+
 def _walker_film(
     config: Mapping[str, Any], pairs: Sequence[tuple[Any, Any, int]], output: str = "tanh"
 ) -> list[Film]:
     from aiga.worlds.walker import body
 
-    grounds = [_walker_course(course) for course, _, _ in pairs]
-    played = _walks(config, grounds, [w for _, w, _ in pairs], [seed for _, _, seed in pairs], output)
     return [
-        Film("walker", 1 / body.DT, body.posture(walk.poses), walk.total, walk.finished) for walk in played
+        Film("walker", 1 / body.DT, body.posture(walk.poses), walk.total, walk.finished)
+        for _, walk in _walks_of(config, pairs, output)
     ]
+
+
+def _walker_behaviour(
+    config: Mapping[str, Any], pairs: Sequence[tuple[Any, Any, int]], output: str = "tanh"
+) -> tuple[Sequence[str], np.ndarray]:
+    import numpy as np
+
+    from aiga.worlds.walker.gait import Gait, gait
+
+    return Gait._fields, np.array([gait(*each) for each in _walks_of(config, pairs, output)]).reshape(-1, 4)
 
 
 def _walker_replay(
@@ -208,6 +229,8 @@ SYSTEMS: dict[str, Entry] = {
         replay=_walker_replay,
         film=_walker_film,
         ground=_walker_ground,
+        behaviour=_walker_behaviour,
+        panels=("today", "tree", "menagerie", "stage", "curves", "transfers", "workshop", "share"),
     ),
     "ppo": Entry(
         "a walker taught by PPO on one course (Schulman et al. 2017)",
@@ -217,6 +240,8 @@ SYSTEMS: dict[str, Entry] = {
         replay=partial(_walker_replay, output="identity"),
         film=partial(_walker_film, output="identity"),
         ground=_walker_ground,
+        behaviour=partial(_walker_behaviour, output="identity"),
+        panels=("menagerie", "stage", "curves", "workshop", "share"),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The command line: `aiga run | list | show | replay | export | experiment | bench`.
+"""The command line: `aiga run | view | list | show | replay | export | experiment | bench`.
 
 Mistakes end in one line, "aiga: field: what is allowed", and exit status 2. Everything heavy is imported by
 the command that needs it.
@@ -28,6 +28,7 @@ EXAMPLES = """\
 examples:
   aiga run poet --minutes 10            ten minutes of POET, in a run with a new name
   aiga run poet --name night            start or continue runs/night; Ctrl-C ends it at the next safe point
+  aiga view                             the page: what came to live in the runs of this folder
   aiga show night                       the tree of environments that came to be
   aiga replay night 7 --out walk.gif    see the agent of environment 7 in it
 """
@@ -121,6 +122,7 @@ RUN_OPTIONS = (
     "--engine",
     "--workers",
     "--address",
+    "--view",
 )
 
 
@@ -198,7 +200,35 @@ def _parser() -> _Parser:
         help="also write the metrics for this tool, in RUNS_DIR/NAME/SINK; may be given several times. One "
         "that fails does not stop the run",
     )
+    run.add_argument("--view", action="store_true", help="also open the page on it, as aiga view does")
     run.set_defaults(act=_run, flags=[], parser=run)
+
+    view = commands.add_parser(
+        "view",
+        help="look at runs, live",
+        description="Serves a page on the runs in RUNS_DIR or STORE, running or finished, to this machine alone, "
+        "and opens it. The page reads; the one thing that it leaves behind is a course that you send into a run.",
+    )
+    view.add_argument("name", metavar="NAME", type=_name, nargs="?", help="the run to open (default: all)")
+    view.add_argument("--port", type=_port, help="to listen on (default: the first free one from 8421)")
+    view.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="serve other machines too, through this address of this one, 0.0.0.0 for all of them; whoever "
+        "comes needs the token that is printed, or the one in AIGA_TOKEN (default: 127.0.0.1, no token)",
+    )
+    view.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    view.add_argument(
+        "--with",
+        dest="files",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="the file of a system of your own, for what it adds to the page; may be given several times",
+    )
+    view.set_defaults(act=_view)
 
     listing = commands.add_parser(
         "list", help="the runs there are", description="The runs in RUNS_DIR or STORE."
@@ -287,11 +317,11 @@ def _parser() -> _Parser:
     )
     bench.set_defaults(act=_bench)
 
-    for command in (run, listing, show, replay, export, trial):
+    for command in (run, view, listing, show, replay, export, trial):
         command.add_argument(
             "--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)"
         )
-    for command in (run, listing, show, replay, export):
+    for command in (run, view, listing, show, replay, export):
         command.add_argument(
             "--store",
             metavar="URL",
@@ -336,6 +366,13 @@ def _seed(text: str) -> int:
     if not 0 <= (seed := int(text)) <= MAX_SEED:
         raise ValueError
     return seed
+
+
+@_kind("a whole number from 0 to 65535, 0 for any")
+def _port(text: str) -> int:
+    if not 0 <= (number := int(text)) <= 65535:
+        raise ValueError
+    return number
 
 
 @_kind("a number above 0")
@@ -610,6 +647,44 @@ def _closing(store: Store, options: argparse.Namespace) -> str:
 
 def _with_steps(steps: float | None) -> str:
     return f", {steps:,.0f} steps" if steps else ""
+
+
+# -- aiga view ----------------------------------------------------------------------------------------------
+
+
+def _view(options: argparse.Namespace) -> int:
+    from aiga.cli.settings import UserError
+    from aiga.registry import SYSTEMS, from_file
+    from aiga.runs.store import Store
+    from aiga.viewer.app import Page
+    from aiga.viewer.serving import serve
+
+    if options.name is not None:
+        Store.open(options.runs_dir / options.name, url=options.store).close()
+    entries, extra = dict(SYSTEMS), {}
+    for path in options.files:
+        try:
+            entries[path.name] = entry = from_file(path)
+            extra |= {file.relative_to(path.parent).as_posix(): file.read_bytes() for file in entry.files}
+        except (ValueError, OSError) as error:
+            raise UserError(f"with: {error}") from None
+
+    def told(address: str) -> None:
+        if options.name is not None:
+            address += f"#/{options.name}"
+        print(f"{address}\nCtrl-C ends it", flush=True)
+        if not options.no_browser and sys.stdout.isatty():
+            import webbrowser
+
+            webbrowser.open(address)
+
+    page = Page(options.runs_dir, options.store, entries, extra)
+    try:
+        serve(page, options.listen, options.port, told)
+    except OSError as error:
+        where = f"port: {options.port}" if options.port else f"listen: {options.listen}"
+        raise UserError(f"{where}: {error.strerror or error}") from None
+    return 0
 
 
 # -- the others ---------------------------------------------------------------------------------------------

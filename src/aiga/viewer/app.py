@@ -30,7 +30,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from aiga.registry import Entry
-from aiga.runs.candidates import propose
 from aiga.runs.store import RunError, Store, runs_of
 from aiga.runs.words import NAME
 from aiga.viewer import reading
@@ -210,7 +209,7 @@ class Page:
             raise HTTPException(422, f"format: gif or mp4, not '{suffix}'")
         lidar = _query(request, "lidar", 0, 0, 1)
         with self.store(request) as store:
-            entry = self._entry(store)
+            entry, config = self._entry(store), store.run().config
             about, asked = self._asked(store, request.query_params.get("pair", ""))
         if entry.replay is None:
             raise HTTPException(404, "run: its episodes cannot be drawn")
@@ -218,7 +217,7 @@ class Page:
             out = Path(folder) / f"walk.{suffix}"
             try:
                 with self.films.one_at_a_time:
-                    entry.replay(asked.course, asked.weights, asked.seed, out, bool(lidar))
+                    entry.replay(config, asked.course, asked.weights, asked.seed, out, bool(lidar))
             except ValueError as error:
                 raise HTTPException(422, str(error)) from None
             name = f"{request.path_params['run']}-{about['environment']}-{about['agent'][:8]}.{suffix}"
@@ -263,6 +262,8 @@ class Page:
             return {"candidates": reading.candidates(store)}
 
     def propose(self, request: Request, body: Any) -> Any:
+        from aiga.runs.candidates import propose
+
         parent = body.get("parent")
         with self.store(request) as store:
             name = store.name

@@ -27,6 +27,13 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Rules of style that a module brings along. @param {string} css */
+export function styled(css) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  document.adoptedStyleSheets.push(sheet);
+}
+
 /** @param {string} label @param {() => void} act @param {Record<string, any>} [more] */
 export function button(label, act, more = {}) {
   return h("button", { type: "button", onclick: act, ...more }, label);

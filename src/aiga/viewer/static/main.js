@@ -124,12 +124,12 @@ async function showRuns(mine) {
       h("span", { class: "soft" }, `${run.system}, seed ${run.seed}, iteration ${run.iteration.toLocaleString("en")}`),
       h("span", {}, `${counted(run.environments, "environment")}, ${run.solved} solved, ${short(run.metrics.steps)} steps`)));
   const broken = runs.filter((/** @type {any} */ run) => !run.begun);
-  main.replaceChildren(
+  main.replaceChildren(h("div", {},
     h("h1", {}, "Runs"),
     h("p", { class: "soft" }, runs.length ? `in ${folder}` : `none in ${folder} yet: aiga run poet --minutes 10`),
     h("div", { class: "runs", style: { marginTop: "1rem" } }, cards),
     broken.length ? h("p", { class: "soft", style: { marginTop: "1rem" } },
-      broken.map((/** @type {any} */ run) => `${run.name}: ${run.error ?? "has not begun"}`).join("; ")) : null);
+      broken.map((/** @type {any} */ run) => `${run.name}: ${run.error ?? "has not begun"}`).join("; ")) : null));
 }
 
 /** @param {string} name */

@@ -1,0 +1,5 @@
+"""`python -m aiga` is the command `aiga`."""
+
+from aiga.cli import program
+
+program()

@@ -1,0 +1,2 @@
+/** @type {import("aiga/types.js").Panel} */
+export default { title: "curves", mount(host) { host.textContent = "curves"; return {}; } };

@@ -1,0 +1,2 @@
+/** @type {import("aiga/types.js").Panel} */
+export default { title: "menagerie", mount(host) { host.textContent = "menagerie"; return {}; } };

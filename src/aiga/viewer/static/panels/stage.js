@@ -1,0 +1,2 @@
+/** @type {import("aiga/types.js").Panel} */
+export default { title: "stage", mount(host) { host.textContent = "stage"; return {}; } };

@@ -1,0 +1,2 @@
+/** @type {import("aiga/types.js").Panel} */
+export default { title: "today", mount(host) { host.textContent = "today"; return {}; } };

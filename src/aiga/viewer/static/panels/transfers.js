@@ -1,0 +1,2 @@
+/** @type {import("aiga/types.js").Panel} */
+export default { title: "transfers", mount(host) { host.textContent = "transfers"; return {}; } };

@@ -1,0 +1,2 @@
+/** @type {import("aiga/types.js").Panel} */
+export default { title: "tree", mount(host) { host.textContent = "tree"; return {}; } };
