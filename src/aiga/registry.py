@@ -56,7 +56,8 @@ class Entry:
     episode into a GIF or MP4 and says in a line how it went. `film(config, pairs)` plays the episodes of
     `pairs`, (course, weights f32[N], seed u32) each, and `ground(course)` is f32[2, C], the left and right
     height in m of its cells; `behaviour(config, pairs)` is the names of D measures of how agents move, and
-    f64[P, D] of them, NaN where there is nothing to measure. These three do without JAX. `panels` are the
+    f64[P, D] of them, NaN where there is nothing to measure. These three do without JAX. `kind` is that of
+    the films, `words(course)` says what a course is like. `panels` are the
     parts of the page, modules of viewer/static/panels, in the order of the navigation. Here `config` is the run's configuration as it is
     stored, and `course` too is plain JSON data.
     """
@@ -70,6 +71,8 @@ class Entry:
     replay: Callable[[Mapping[str, Any], Any, Any, int, Path, bool], str] | None = None
     film: Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], list[Film]] | None = None
     ground: Callable[[Any], np.ndarray] | None = None
+    kind: str | None = None
+    words: Callable[[Any], str] | None = None
     behaviour: (
         Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], tuple[Sequence[str], np.ndarray]] | None
     ) = None
@@ -147,6 +150,12 @@ def _walker_ground(course: Any) -> np.ndarray:
 
     ground = _walker_course(course)
     return np.stack([ground.left, ground.right])
+
+
+def _walker_words(course: Any) -> str:
+    from aiga.worlds.walker.words import in_words
+
+    return in_words(_walker_course(course))
 
 
 def _walks(
@@ -229,6 +238,8 @@ SYSTEMS: dict[str, Entry] = {
         replay=_walker_replay,
         film=_walker_film,
         ground=_walker_ground,
+        kind="walker",
+        words=_walker_words,
         behaviour=_walker_behaviour,
         panels=("today", "tree", "menagerie", "stage", "curves", "transfers", "workshop", "share"),
     ),
@@ -240,6 +251,8 @@ SYSTEMS: dict[str, Entry] = {
         replay=partial(_walker_replay, output="identity"),
         film=partial(_walker_film, output="identity"),
         ground=_walker_ground,
+        kind="walker",
+        words=_walker_words,
         behaviour=partial(_walker_behaviour, output="identity"),
         panels=("menagerie", "stage", "curves", "workshop", "share"),
     ),

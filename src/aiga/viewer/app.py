@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from starlette.routing import Route
 
 from aiga.registry import Entry
 from aiga.runs.store import RunError, Store, runs_of
-from aiga.runs.words import NAME
+from aiga.runs.words import NAME, course_in_words
 from aiga.viewer import reading
 from aiga.viewer.films import Asked, Films, packed
 from aiga.viewer.guard import Guard
@@ -93,7 +94,8 @@ class Page:
             told = reading.overview(store, self.is_running(store.name))
         entry = self.entries.get(told["system"])
         panels = entry.panels if entry else Entry.panels
-        return {**told, "summary": entry.summary if entry else "", "panels": panels}
+        kind = entry.kind if entry else None
+        return {**told, "summary": entry.summary if entry else "", "panels": panels, "kind": kind}
 
     def environments(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -101,7 +103,8 @@ class Page:
 
     def environment(self, request: Request) -> Any:
         with self.store(request) as store:
-            found = reading.environment(store, _whole("id", request.path_params["id"], 0, MAX_NUMBER))
+            number = _whole("id", request.path_params["id"], 0, MAX_NUMBER)
+            found = reading.environment(store, number, self._words(store))
         if found is None:
             raise HTTPException(404, "id: no such environment")
         return found
@@ -129,7 +132,11 @@ class Page:
 
     def digest(self, request: Request) -> Any:
         with self.store(request) as store:
-            return reading.digest(store, _query(request, "after", 0, 0, MAX_NUMBER))
+            if "ago" in request.query_params:
+                after = reading.iteration_at(store, time.time() - _query(request, "ago", 0, 0, MAX_NUMBER))
+            else:
+                after = _query(request, "after", 0, 0, MAX_NUMBER)
+            return reading.digest(store, after, self._words(store))
 
     def events(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -226,6 +233,11 @@ class Page:
                 media_type="image/gif" if suffix == "gif" else "video/mp4",
                 headers={"content-disposition": f'attachment; filename="{name}"'},
             )
+
+    def _words(self, store: Store) -> Callable[[Any], str]:
+        run = store.run()
+        entry = self.entries.get(run.system) if run else None
+        return (entry.words if entry else None) or course_in_words
 
     def _entry(self, store: Store) -> Entry:
         run = store.run()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from aiga.runs.store import (
     scores_table,
     transfers_table,
 )
-from aiga.runs.words import course_in_words
 
 FIELDS = ("id", "parent", "born", "ended", "solved", "score")
 MOVES = ("iteration", "source", "target", "gain", "kind")
@@ -103,7 +102,7 @@ def events(store: Store, kinds: Iterable[str], after: int, limit: int = MOST_EVE
     ]
 
 
-def environment(store: Store, number: int) -> dict[str, Any] | None:
+def environment(store: Store, number: int, say: Callable[[Any], str]) -> dict[str, Any] | None:
     """One environment with all there is to say of it; None where there is none of this id."""
     with store.snapshot():
         rows = store.select(sa.select(environments_table).where(_e.id == number))
@@ -118,11 +117,10 @@ def environment(store: Store, number: int) -> dict[str, Any] | None:
             .where(_s.environment == number)
             .order_by(_s.iteration)
         )
-    course = json.loads(row.course)
     return {
         **{name: getattr(row, name) for name in FIELDS},
         "agent": row.agent,
-        "words": course_in_words(course),
+        "words": say(json.loads(row.course)),
         "children": [child.id for child in children],
         "transfers": _columns(MOVES, moves),
         "scores": _columns(("iteration", "score", "finished"), thinned(scores, 400)),
@@ -215,8 +213,15 @@ def matrix(store: Store) -> dict[str, Any]:
     return _columns(("source", "target", "count", "gain", "best"), rows)
 
 
-def digest(store: Store, after: int, most: int = 12) -> dict[str, Any]:
-    """What happened after an iteration: counts, and the `most` of each kind that matter most."""
+def iteration_at(store: Store, at: float) -> int:
+    """The last iteration that was committed before a moment of the wall clock; 0 where none was."""
+    rows = store.select(sa.select(sa.func.max(_c.iteration)).where(_c.at < at))
+    return rows[0][0] or 0
+
+
+def digest(store: Store, after: int, say: Callable[[Any], str], most: int = 12) -> dict[str, Any]:
+    """What happened after an iteration: counts, and the `most` of each kind that matter most. `say` puts a
+    course into words."""
     with store.snapshot():
         summary = store.summary()
         count = sa.select(sa.func.count()).select_from(environments_table)
@@ -229,9 +234,9 @@ def digest(store: Store, after: int, most: int = 12) -> dict[str, Any]:
             )[0][0],
         }
         lists = {
-            "births": _told(store, _e.born, after, most),
-            "solves": _told(store, _e.solved, after, most),
-            "extinctions": _told(store, _e.ended, after, most),
+            "births": _told(store, _e.born, after, most, say),
+            "solves": _told(store, _e.solved, after, most, say),
+            "extinctions": _told(store, _e.ended, after, most, say),
         }
         found = {
             "cursor": summary.iteration,
@@ -250,11 +255,13 @@ def _when(store: Store, iteration: int) -> float | None:
     return at[0].at if at else None
 
 
-def _told(store: Store, moment: Any, after: int, most: int) -> list[dict[str, Any]]:
+def _told(
+    store: Store, moment: Any, after: int, most: int, say: Callable[[Any], str]
+) -> list[dict[str, Any]]:
     columns = [*(_e[name] for name in FIELDS), _e.course]
     rows = store.select(sa.select(*columns).where(moment > after).order_by(moment.desc(), _e.id.desc()).limit(most))
     return [
-        {**{name: getattr(row, name) for name in FIELDS}, "words": course_in_words(json.loads(row.course))}
+        {**{name: getattr(row, name) for name in FIELDS}, "words": say(json.loads(row.course))}
         for row in rows
     ]
 

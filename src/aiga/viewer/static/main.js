@@ -184,7 +184,7 @@ function say(world) {
 
 /** @param {NonNullable<typeof open>} run @param {string} panel @param {string[]} rest @param {number} mine */
 async function showPanels(run, panel, rest, mine) {
-  const home = run.panels.filter((name) => HOME.includes(name));
+  const home = HOME.filter((name) => run.panels.includes(name));
   if (panel && !run.panels.includes(panel)) throw new Error(`no part ${panel}: there is ${run.panels.join(", ")}`);
   const names = panel ? [panel] : home.length ? home : run.panels.slice(0, 1);
   const modules = await Promise.all(run.panels.map(load));
@@ -196,7 +196,8 @@ async function showPanels(run, panel, rest, mine) {
   nav.replaceChildren(link("", "Home", !panel), ...titled.map(({ name, title }) => link(name, title, name === panel)));
   const title = h("h1", { class: "hidden" }, `${run.name}: ${titled.find(({ name }) => name === panel)?.title ?? "home"}`);
   const hosts = names.map((name) => h("section", { class: `card ${name}`, "aria-label": titled.find((each) => each.name === name)?.title }));
-  main.replaceChildren(title, names.length > 1 ? h("div", { class: "home" }, hosts) : hosts[0]);
+  const columns = () => h("div", { class: "home" }, h("div", {}, hosts[0]), h("div", {}, hosts.slice(1)));
+  main.replaceChildren(title, names.length > 1 ? columns() : hosts[0]);
   for (const [i, name] of names.entries()) {
     const module = titled.find((each) => each.name === name)?.module;
     if (!module) continue;

@@ -301,8 +301,9 @@ const kind = {
     const heights = [...ground.left, ...ground.right];
     const [low, high] = [Math.min(...heights) - 0.8, Math.max(...heights) + 3.2];
     const scale = box.width / (ground.left.length * CELL);
-    const squash = Math.min(1, box.height / scale / (high - low));
-    const middle = squash < 1 ? (high + low) / 2 : low + box.height / scale / 2;
+    // Heights are drawn up to twice as large as lengths: obstacles are low, and courses long.
+    const squash = Math.min(2, box.height / scale / (high - low));
+    const middle = low + box.height / scale / squash / 2;
     const see = camera(box, (ground.left.length * CELL) / 2, middle, scale, squash);
     c.save();
     c.beginPath();
