@@ -54,11 +54,11 @@ class Entry:
 
     `policy` is what `aiga export` writes down. `replay(config, course, weights, seed, out, lidar)` draws one
     episode into a GIF or MP4 and says in a line how it went. `film(config, pairs)` plays the episodes of
-    `pairs`, (course, weights f32[N], seed u32) each, and `ground(course)` is f32[2, C], the left and right
-    height in m of its cells; `behaviour(config, pairs)` is the names of D measures of how agents move, and
-    f64[P, D] of them, NaN where there is nothing to measure. These three do without JAX. `kind` is that of
-    the films, `words(course)` says what a course is like. `panels` are the
-    parts of the page, modules of viewer/static/panels, in the order of the navigation. Here `config` is the run's configuration as it is
+    `pairs`, (course, weights f32[N], seed u32) each, `kind` is that of the films, and `ground(course)` is
+    f32[2, C], the left and right height in m of its cells. `behaviour(config, pairs)` is the names of D
+    measures of how agents move and f64[P, D] of them, NaN where there is nothing to measure. `words(course)`
+    says what it is like. The page asks for these, so they do without JAX; `panels` are its parts, modules of
+    viewer/static/panels in the order of the navigation. Here `config` is the run's configuration as it is
     stored, and `course` too is plain JSON data.
     """
 
@@ -181,7 +181,9 @@ def _walks(
     return walks(grounds, act, seeds, config.get("max_steps", 2000))
 
 
-def _walks_of(config: Mapping[str, Any], pairs: Sequence[tuple[Any, Any, int]], output: str) -> list[tuple[Course, Walk]]:
+def _walks_of(
+    config: Mapping[str, Any], pairs: Sequence[tuple[Any, Any, int]], output: str
+) -> list[tuple[Course, Walk]]:
     grounds = [_walker_course(course) for course, _, _ in pairs]
     played = _walks(config, grounds, [w for _, w, _ in pairs], [seed for _, _, seed in pairs], output)
     return list(zip(grounds, played, strict=True))

@@ -206,8 +206,9 @@ def _parser() -> _Parser:
     view = commands.add_parser(
         "view",
         help="look at runs, live",
-        description="Serves a page on the runs in RUNS_DIR or STORE, running or finished, to this machine alone, "
-        "and opens it. The page reads; the one thing that it leaves behind is a course that you send into a run.",
+        description="Serves a page on the runs in RUNS_DIR or STORE, running or finished, to this machine "
+        "alone, and opens it. The page reads; the one thing that it leaves behind is a course that you send "
+        "into a run.",
     )
     view.add_argument("name", metavar="NAME", type=_name, nargs="?", help="the run to open (default: all)")
     view.add_argument("--port", type=_port, help="to listen on (default: the first free one from 8421)")
@@ -838,11 +839,11 @@ def _export(options: argparse.Namespace) -> int:
 
 def _experiment(options: argparse.Namespace) -> int:
     from aiga.cli.settings import UserError, from_preset, nearest, presets, resolve
-    from aiga.runs.words import counted
     from aiga.experiments.controls import EXPERIMENTS
     from aiga.experiments.lab import Lab, OutOfTime
     from aiga.experiments.results import table
     from aiga.runs.loop import stop_on_signals
+    from aiga.runs.words import counted
     from aiga.walker_poet import Config
 
     if options.name is None:

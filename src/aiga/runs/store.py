@@ -373,13 +373,13 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything read inside sees one commit, however the run goes on meanwhile."""
+        """Everything read inside sees one commit, however the run goes on meanwhile; may stand in another."""
         with self._transaction() as db:
-            self._snapshot = db
+            before, self._snapshot = self._snapshot, db
             try:
                 yield
             finally:
-                self._snapshot = None
+                self._snapshot = before
 
     def run(self) -> Run | None:
         """What the run was started with; None while its first commit is still to come."""

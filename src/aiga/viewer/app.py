@@ -15,8 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
-from importlib import resources
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +33,16 @@ from aiga.registry import Entry
 from aiga.runs.store import RunError, Store, runs_of
 from aiga.runs.words import NAME, course_in_words
 from aiga.viewer import reading
+from aiga.viewer.files import IMPORTS, ROOT, TYPES, index_page, static_files
 from aiga.viewer.films import Asked, Films, packed
 from aiga.viewer.guard import Guard
+from aiga.viewer.share import share
 
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json"}
 PACE = 1.0  # seconds between two looks into a store
 QUIET = 15.0  # seconds after which a feed says that it is still there
 MOST_FILMS, MOST_COURSES, MOST_BODY = 48, 64, 1 << 16
 MAX_SEED = 2**32 - 1
 MAX_NUMBER = 2**31 - 1
-IMPORTS = '{"imports": {"aiga/": "/static/"}}'  # the page's modules name each other as aiga/NAME.js
 
 
 @dataclass
@@ -120,7 +119,7 @@ class Page:
             ground, found = self._entry(store).ground, reading.courses(store, ids)
         if ground is None:
             raise HTTPException(404, "run: its courses cannot be drawn")
-        return {number: _rounded(ground(course)) for number, course in found.items()}
+        return {number: reading.rounded(ground(course)) for number, course in found.items()}
 
     def series(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -286,10 +285,10 @@ class Page:
             raise HTTPException(422, str(error)) from None
 
     def share(self, request: Request) -> Response:
-        from aiga.viewer.share import share
-
+        told = self.run(request)
         with self.store(request) as store:
-            page = share(self, store)
+            entry = self.entries.get(told["system"])
+            page = share(store, entry, told, self._words(store), self.films)
         name = f"{request.path_params['run']}.html"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return HTMLResponse(page, headers=headers)
@@ -297,7 +296,7 @@ class Page:
     # -- the page itself ------------------------------------------------------------------------------------
 
     def index(self, request: Request) -> Response:
-        return HTMLResponse(index_page(IMPORTS), headers={"cache-control": "no-cache"})
+        return HTMLResponse(index_page(), headers={"cache-control": "no-cache"})
 
     def file(self, request: Request) -> Response:
         """A file of the page. Only names that are there are looked up, so no path leads anywhere else."""
@@ -312,7 +311,7 @@ class Page:
         return Response(found, media_type=TYPES[Path(path).suffix], headers=headers)
 
     def schema(self, request: Request) -> Any:
-        return json.loads((resources.files("aiga.viewer") / "schema.json").read_text())
+        return json.loads((ROOT / "schema.json").read_text())
 
 
 def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = None) -> Starlette:
@@ -358,7 +357,11 @@ def _answered(ask: Callable[[Request], Any]) -> Callable[[Request], Response]:
 
     def answer(request: Request) -> Response:
         found = ask(request)
-        return found if isinstance(found, Response) else JSONResponse(found, headers={"cache-control": "no-store"})
+        return (
+            found
+            if isinstance(found, Response)
+            else JSONResponse(found, headers={"cache-control": "no-store"})
+        )
 
     return answer
 
@@ -415,26 +418,3 @@ def _agent(store: Store, text: str) -> str:
         return store.find_agent(text)
     except RunError as error:
         raise HTTPException(422, str(error)) from None
-
-
-def _rounded(ground: Any) -> dict[str, list[float]]:
-    """Heights to the millimetre."""
-    return {side: [round(float(h), 3) for h in row] for side, row in zip(("left", "right"), ground, strict=True)}
-
-
-@cache
-def static_files() -> dict[str, bytes]:
-    """The files of the page by their path below static/."""
-    root = Path(str(resources.files("aiga.viewer"))) / "static"
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.suffix in TYPES and path.is_file()
-    }
-
-
-def index_page(imports: str, *, style: str | None = None, data: str = "") -> str:
-    """The page's HTML; with `style` and `data` written into it, it needs nothing else."""
-    text = (resources.files("aiga.viewer") / "index.html").read_text()
-    sheet = '<link rel="stylesheet" href="/static/style.css">' if style is None else f"<style>{style}</style>"
-    return text.replace("<!-- style -->", sheet).replace("<!-- data -->", data).replace("{imports}", imports)

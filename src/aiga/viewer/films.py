@@ -52,8 +52,9 @@ class Films:
                 self._kept.popitem(last=False)
         return found
 
-
-    def strangest(self, entry: Entry, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]) -> dict[str, Any]:
+    def strangest(
+        self, entry: Entry, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]
+    ) -> dict[str, Any]:
         """How the agents behave, and how far each is from the others: its mean distance to them, every
         measure in standard deviations of all. The strangest comes first."""
         assert entry.behaviour is not None

@@ -1,4 +1,4 @@
-"""What the page asks of a run's store, as plain data. Everything here reads, and asks for no more than it shows.
+"""What the page asks of a run's store, as plain data. Everything here reads, no more than is shown.
 
 Tables that grow with the run are sampled or bounded: a page on a run of a week costs what one on a run of an
 hour does. A cursor is the iteration up to which a page has been told.
@@ -98,7 +98,8 @@ def events(store: Store, kinds: Iterable[str], after: int, limit: int = MOST_EVE
     query = sa.select(events_table).where(c.iteration > after, c.kind.in_(list(kinds)))
     rows = store.select(query.order_by(c.iteration, c.seq).limit(min(limit, MOST_EVENTS)))
     return [
-        {"iteration": row.iteration, "seq": row.seq, "kind": row.kind, "data": json.loads(row.data)} for row in rows
+        {"iteration": row.iteration, "seq": row.seq, "kind": row.kind, "data": json.loads(row.data)}
+        for row in rows
     ]
 
 
@@ -109,7 +110,9 @@ def environment(store: Store, number: int, say: Callable[[Any], str]) -> dict[st
         if not rows:
             return None
         (row,) = rows
-        near = sa.select(*(_t[name] for name in MOVES)).where(sa.or_(_t.source == number, _t.target == number))
+        near = sa.select(*(_t[name] for name in MOVES)).where(
+            sa.or_(_t.source == number, _t.target == number)
+        )
         moves = store.select(near.order_by(_t.gain.desc()).limit(200))
         children = store.select(sa.select(_e.id).where(_e.parent == number).order_by(_e.id))
         scores = store.select(
@@ -137,6 +140,21 @@ def active(store: Store, most: int) -> list[int]:
     """The active environments, the youngest first."""
     rows = store.select(sa.select(_e.id).where(_e.ended.is_(None)).order_by(_e.id.desc()).limit(most))
     return [row.id for row in rows]
+
+
+def agents(store: Store, numbers: Sequence[int]) -> dict[int, str | None]:
+    """The present agents of some environments, by SHA-256."""
+    rows = store.select(sa.select(_e.id, _e.agent).where(_e.id.in_(list(numbers))))
+    found = {row.id: row.agent for row in rows}
+    return {number: found[number] for number in numbers if number in found}
+
+
+def rounded(ground: np.ndarray) -> dict[str, list[float]]:
+    """Heights f32[2, C] to the millimetre, as the page takes them."""
+    return {
+        "left": np.round(ground[0].astype(float), 3).tolist(),
+        "right": np.round(ground[1].astype(float), 3).tolist(),
+    }
 
 
 def series(store: Store, points: int) -> dict[str, Any]:
@@ -199,14 +217,16 @@ def _population(store: Store, wanted: list[int]) -> dict[str, list[float | None]
     found: dict[str, list[float | None]] = {name: [] for name in names}
     for iteration in wanted:
         group = np.array(groups.get(iteration, []))
-        numbers = [*np.quantile(group[:, 0], (0, 0.25, 0.5, 0.75, 1)), group[:, 1].mean()] if len(group) else None
+        numbers = (
+            [*np.quantile(group[:, 0], (0, 0.25, 0.5, 0.75, 1)), group[:, 1].mean()] if len(group) else None
+        )
         for i, name in enumerate(names):
             found[name].append(None if numbers is None else float(numbers[i]))
     return found
 
 
 def matrix(store: Store) -> dict[str, Any]:
-    """Who helped whom: per pair of source and target the number of transfers, their gains' sum and greatest."""
+    """Who helped whom: per source and target the number of transfers, their gains' sum and the greatest."""
     count, gain, best = sa.func.count(), sa.func.sum(_t.gain), sa.func.max(_t.gain)
     query = sa.select(_t.source, _t.target, count.label("count"), gain.label("gain"), best.label("best"))
     rows = store.select(query.group_by(_t.source, _t.target).order_by(count.desc()).limit(20_000))
@@ -259,7 +279,9 @@ def _told(
     store: Store, moment: Any, after: int, most: int, say: Callable[[Any], str]
 ) -> list[dict[str, Any]]:
     columns = [*(_e[name] for name in FIELDS), _e.course]
-    rows = store.select(sa.select(*columns).where(moment > after).order_by(moment.desc(), _e.id.desc()).limit(most))
+    rows = store.select(
+        sa.select(*columns).where(moment > after).order_by(moment.desc(), _e.id.desc()).limit(most)
+    )
     return [
         {**{name: getattr(row, name) for name in FIELDS}, "words": say(json.loads(row.course))}
         for row in rows
@@ -268,7 +290,9 @@ def _told(
 
 def _breakthroughs(store: Store, after: int, most: int) -> list[dict[str, Any]]:
     """Transfers into environments whose scores had been flat, greatest gain first."""
-    gained = sa.select(*(_t[name] for name in (*MOVES, "score"))).where(_t.iteration > after, _t.gain > 2 * FLAT)
+    gained = sa.select(*(_t[name] for name in (*MOVES, "score"))).where(
+        _t.iteration > after, _t.gain > 2 * FLAT
+    )
     found: list[dict[str, Any]] = []
     for row in store.select(gained.order_by(_t.gain.desc()).limit(10 * most)):
         before = sa.select(_s.score).where(_s.environment == row.target, _s.iteration < row.iteration)

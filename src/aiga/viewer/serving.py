@@ -27,7 +27,9 @@ def serve(page: Page, listen: str, port: int | None, told: Callable[[str], None]
     local = listen in ("127.0.0.1", "localhost", "::1")
     token = None if local else os.environ.get("AIGA_TOKEN") or secrets.token_urlsafe(18)
     app = application(page, hosts=LOOPBACK if local else None, token=token)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
     with bound(listen, port) as server:
         number = server.getsockname()[1]
         name = listen if listen not in ("0.0.0.0", "::") else socket.gethostname()

@@ -23,12 +23,13 @@ let mounted = [];
 let turn = 0; // of navigation; what was asked for before the last one is not shown any more
 
 const brand = h("a", { class: "brand", href: "#/" }, "aiga");
+const where = h("a", { class: "where" });
 const state = h("span", { class: "state", role: "status" });
 const nav = h("nav", { "aria-label": "Parts of the page" });
 const theme = button("◐", turnTheme, { class: "plain", title: "light or dark", "aria-label": "light or dark" });
 const main = h("main", { tabIndex: -1 });
 const side = h("div");
-root.replaceChildren(h("header", { class: "top" }, brand, state, nav, theme), main, side);
+root.replaceChildren(h("header", { class: "top" }, brand, where, state, nav, theme), main, side);
 
 applyTheme();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
@@ -101,7 +102,7 @@ function close() {
   open?.close();
   open = null;
   nav.replaceChildren();
-  state.textContent = "";
+  state.textContent = where.textContent = "";
   delete state.dataset.state;
 }
 
@@ -191,6 +192,8 @@ async function showPanels(run, panel, rest, mine) {
   if (mine !== turn) return;
   const titled = run.panels.map((name, i) => ({ name, title: modules[i].title, module: modules[i] }));
   document.title = `${run.name} – aiga`;
+  where.textContent = run.name;
+  where.href = `#/${encodeURIComponent(run.name)}`;
   const link = (/** @type {string} */ name, /** @type {string} */ title, /** @type {boolean} */ here) =>
     h("a", { href: `#/${encodeURIComponent(run.name)}${name && `/${name}`}`, "aria-current": here ? "page" : false }, title);
   nav.replaceChildren(link("", "Home", !panel), ...titled.map(({ name, title }) => link(name, title, name === panel)));

@@ -13,7 +13,9 @@ def in_words(course: Course) -> str:
     genes = course.genes
     if not isinstance(genes, Genes):
         both = np.concatenate([course.left, course.right])
-        return f"painted by a network of {len(genes.nodes)} nodes, {np.ptp(both):.1f} m from lowest to highest"
+        return (
+            f"painted by a network of {len(genes.nodes)} nodes, {np.ptp(both):.1f} m from lowest to highest"
+        )
     found = []
     if genes.stump_height != (0, 0):
         found.append(f"stumps {_sizes(genes.stump_height)}")

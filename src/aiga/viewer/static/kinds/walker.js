@@ -27,7 +27,7 @@ export const ANGLES = Array.from({ length: 10 }, (_, i) => (1.5 * i) / 10); // r
 
 /** The colours of the scene, read from the style sheet once and again when the theme changes. */
 let palette = /** @type {Record<string, string>|null} */ (null);
-const NAMES = ["sky", "haze", "hill", "hill-near", "earth", "turf", "grass", "face", "flag", "pole", "ray", "hit",
+const NAMES = ["sky", "haze", "cloud", "hill", "hill-near", "earth", "turf", "grass", "face", "flag", "pole", "ray", "hit",
   "outline", "hull", "eye", "leg-far", "shin-far", "leg-near", "shin-near"];
 
 function colours() {
@@ -90,13 +90,18 @@ function smoothed(ground) {
   });
 }
 
-/** @param {Context} c @param {Box} box @param {number} shift  m that have passed @param {boolean} simple */
+/**
+ * Sky, clouds and hills; they are further away, so they pass more slowly.
+ * @param {Context} c @param {Box} box @param {number} shift  m that have passed @param {boolean} simple
+ */
 function backdrop(c, box, shift, simple) {
   const k = colours();
-  c.fillStyle = k.sky;
+  const air = c.createLinearGradient(0, box.y, 0, box.y + 0.6 * box.height);
+  air.addColorStop(0, k.sky);
+  air.addColorStop(1, k.haze);
+  c.fillStyle = air;
   c.fillRect(box.x, box.y, box.width, box.height);
-  c.fillStyle = k.haze;
-  c.fillRect(box.x, box.y + box.height * 0.45, box.width, box.height * 0.55);
+  if (!simple) clouds(c, box, shift);
   const stride = simple ? box.width / 14 : 9;
   for (const [depth, name] of ["hill", "hill-near"].entries()) {
     c.fillStyle = k[name];
@@ -111,6 +116,23 @@ function backdrop(c, box, shift, simple) {
     c.lineTo(box.x + box.width, box.y + box.height);
     c.fill();
   }
+}
+
+/** @param {Context} c @param {Box} box @param {number} shift */
+function clouds(c, box, shift) {
+  const unit = box.height / 12;
+  c.fillStyle = colours().cloud;
+  c.beginPath();
+  const first = Math.floor((shift * 3) / (8 * unit)) - 1;
+  for (let i = first; i < first + 3 + box.width / (8 * unit); i++) {
+    const x = box.x + (i + 0.3 * Math.sin(i * 2.4)) * 8 * unit - shift * 3;
+    const y = box.y + unit * (2 + 1.1 * Math.sin(i * 1.7));
+    for (const [dx, dy, rx, ry] of [[0, 0, 1.7, 0.5], [-0.7, -0.25, 0.8, 0.55], [0.5, -0.35, 1, 0.7]]) {
+      c.moveTo(x + (dx + rx) * unit, y + dy * unit);
+      c.ellipse(x + dx * unit, y + dy * unit, rx * unit, ry * unit, 0, 0, 2 * Math.PI);
+    }
+  }
+  c.fill();
 }
 
 /** @param {Context} c @param {Ground} ground @param {Box} box @param {Camera} see @param {boolean} simple */
@@ -286,7 +308,7 @@ const kind = {
     const see = camera(box, x, y, scale);
     c.save();
     c.beginPath();
-    c.rect(box.x, box.y, box.width, box.height);
+    c.roundRect(box.x, box.y, box.width, box.height, 9);
     c.clip();
     backdrop(c, box, x, simple);
     earth(c, ground, box, see, simple);

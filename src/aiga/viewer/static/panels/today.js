@@ -100,7 +100,7 @@ export default {
      */
     function part(title, items, say, count) {
       if (!items.length) return [];
-      const few = compact ? Math.min(FEW, 3) : FEW;
+      const few = !compact ? FEW : innerWidth < 900 ? 1 : 3;
       const list = h("ol", {}, items.slice(0, few).map((item) => line(...say(item))));
       const more = items.length > few && button(`${Math.min(items.length, count) - few} more`, () => {
         list.append(...items.slice(few).map((item) => line(...say(item))));

@@ -1,0 +1,94 @@
+"""One run as one HTML file: the page with the answers it would ask the server for, and no network.
+
+The page's modules name each other through an import map; in the file it leads to data: addresses. What is too
+much for a file is left out, and the page says so where somebody looks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from aiga.registry import Entry
+from aiga.runs.store import Store
+from aiga.viewer import reading
+from aiga.viewer.files import index_page, static_files
+from aiga.viewer.films import Asked, Films, packed
+
+MOST_ENVIRONMENTS = 400  # of which a file says everything: the active ones, then the latest solved and born
+MOST_FILMS = 32
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
+)
+
+
+def share(
+    store: Store, entry: Entry | None, told: dict[str, Any], say: Callable[[Any], str], films: Films
+) -> str:
+    """The file. `told` is what the page is told of the run, `say` puts a course into words."""
+    path = f"runs/{quote(store.name, safe='')}"
+    with store.snapshot():
+        numbers = _chosen(store, MOST_ENVIRONMENTS)
+        answers: dict[str, Any] = {
+            "runs": {"folder": "", "runs": [{**told, "running": False}]},
+            path: {**told, "running": False},
+            f"{path}/environments": reading.environments(store),
+            f"{path}/series?points=300": reading.series(store, 300),
+            f"{path}/matrix": reading.matrix(store),
+            f"{path}/digest?after=0": reading.digest(store, 0, say),
+            **{
+                f"{path}/environments/{number}": reading.environment(store, number, say) for number in numbers
+            },
+        }
+        courses = reading.courses(store, numbers)
+        agents = reading.agents(store, numbers[:MOST_FILMS])
+        walks = {
+            number: Asked(courses[number], agent, store.array(agent), 0)
+            for number, agent in agents.items()
+            if agent is not None
+        }
+    if entry is not None and entry.ground is not None:
+        answers[f"{path}/courses"] = {
+            number: reading.rounded(entry.ground(c)) for number, c in courses.items()
+        }
+    if entry is not None and entry.film is not None:
+        played = films.play(entry, told["config"], list(walks.values()))
+        for (number, asked), film in zip(walks.items(), played, strict=True):
+            # Every second moment: the page draws what is between.
+            half = replace(film, rate=film.rate / 2, moments=film.moments[::2])
+            about = {"environment": number, "agent": asked.agent, "seed": 0}
+            body = base64.b64encode(packed([(about, half)])).decode()
+            answers[f"{path}/films?pair={number}~{number}~0"] = body
+    return _page(answers)
+
+
+def _chosen(store: Store, most: int) -> list[int]:
+    """Active ones first, then the last that were solved, then the last that were born."""
+    columns = reading.environments(store)["environments"]
+    rows = sorted(
+        zip(columns["id"], columns["ended"], columns["solved"], strict=True),
+        key=lambda row: (row[1] is not None, -(row[2] if row[2] is not None else -1), -row[0]),
+    )
+    return [number for number, _, _ in rows[:most]]
+
+
+def _page(answers: dict[str, Any]) -> str:
+    files = static_files()
+    modules = {
+        f"aiga/{name}": f"data:text/javascript;base64,{base64.b64encode(body).decode()}"
+        for name, body in files.items()
+        if name.endswith(".js")
+    }
+    # No "<" in the data, so that nothing in it can end the element it stands in.
+    data = json.dumps(answers, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return index_page(
+        imports=json.dumps({"imports": modules}),
+        style=f"<style>{files['style.css'].decode()}</style>",
+        data=f'<script type="application/json" id="recorded">{data}</script>',
+        start='<script type="module">import "aiga/main.js";</script>',
+        policy=f'<meta http-equiv="content-security-policy" content="{POLICY}">',
+    )
