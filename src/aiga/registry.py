@@ -176,8 +176,8 @@ def _walks(
     for flat in weights:
         if np.shape(flat) != (numbers,):
             raise ValueError(f"weights: {numbers} numbers, not {np.shape(flat)}")
-    weights = np.reshape(weights, (-1, numbers))
-    act = perceptrons(weights, policy.sizes, policy.activation, policy.output)
+    networks = np.reshape(weights, (-1, numbers))
+    act = perceptrons(networks, policy.sizes, policy.activation, policy.output)
     return walks(grounds, act, seeds, config.get("max_steps", 2000))
 
 
