@@ -56,5 +56,5 @@ class Place:
 def dump(folder: Path, url: str | None = None) -> dict[str, Any]:
     """Every row and every file of a run but what the wall clock said."""
     with Store.open(folder, url=url) as store:
-        rows = {name: store.rows(name) for name in stored.metadata.tables if name not in stored.WALL_CLOCK}
+        rows = {name: store.rows(name) for name in stored.metadata.tables if name not in stored.FROM_OUTSIDE}
     return {**rows, "files": {path.name: path.read_bytes() for path in folder.glob("blobs/*")}}

@@ -18,7 +18,7 @@ import pytest
 
 from aiga.brains import MLP
 from aiga.play import flatten
-from aiga.runs.store import WALL_CLOCK, Store, metadata
+from aiga.runs.store import FROM_OUTSIDE, Store, metadata
 from aiga.testing import same
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
@@ -95,7 +95,7 @@ def test_a_driver_that_is_killed_leaves_nobody_behind_and_its_run_goes_on(tmp_pa
     assert not left
     subprocess.run(aiga("ray"), check=True, **quiet)
     subprocess.run(aiga("threads"), check=True, **quiet)
-    tables = sorted(set(metadata.tables) - WALL_CLOCK)
+    tables = sorted(set(metadata.tables) - FROM_OUTSIDE)
     with Store.open(tmp_path / "ray") as one, Store.open(tmp_path / "threads") as other:
         for table in tables:
             assert same(one.rows(table), other.rows(table)), table

@@ -16,10 +16,20 @@ from aiga.brains import MLP
 from aiga.interfaces import Event, Outcome
 from aiga.learners import evolution_strategy as es
 from aiga.play import Arena
+from aiga.runs.codec import decode, encode, types_in
 from aiga.searches.minimal_criterion import MinimalCriterion
 from aiga.searches.novelty import nearest_distance, performance_ranks
 from aiga.systems.environments import poet as module
-from aiga.systems.environments.poet import POET, Archived, Candidate, Config, Pair, State, best_candidate
+from aiga.systems.environments.poet import (
+    POET,
+    Archived,
+    Candidate,
+    Config,
+    Offer,
+    Pair,
+    State,
+    best_candidate,
+)
 from aiga.testing import same
 from aiga.walker_poet import Config as WalkerConfig
 from aiga.worlds.walker.cppn import CPPNSpace
@@ -44,6 +54,11 @@ class Spots:
 
     def mutate(self, key: Any, item: Spot) -> Spot:
         return Spot(next(self.mutants))
+
+    def adopt(self, data: dict[str, Any]) -> Spot:
+        if not isinstance(data["place"], float):
+            raise ValueError(f"course.place: a number, not {data['place']!r}")
+        return Spot(data["place"])
 
     def describe(self, item: Spot) -> np.ndarray:
         return np.array([item.place], np.float32)
@@ -141,6 +156,46 @@ def test_nobody_reproduces_too_early_or_too_weak(iteration: int, score: float) -
     after, events = poet(Spots()).step(KEY, at(iteration, pair(0, 0, 0, score)))
     assert after.born == 1
     assert not told(events, "rejection", "reason")
+
+
+def test_what_is_offered_joins_the_children_with_the_agent_that_does_best_on_it() -> None:
+    """Offered at 50, drawn from 0: agent 1 is the best there. The mutant at 25 is less novel."""
+    system = poet(Spots(25.0), nearest=1, admit=1, fine_tuned=0)
+    before = at(9, pair(0, 0, 0, 100), pair(1, 8, 40, 68))
+    waiting = system.offer(before, 5, 0, {"place": 50.0})
+    assert waiting.offered == (Offer(5, 0, Spot(50.0)),)
+    waiting, events = system.step(KEY, waiting)
+    assert len(waiting.offered) == 1 and not told(events, "birth", "id")
+    after, events = system.step(KEY, waiting)
+    assert told(events, "birth", "id", "parent", "candidate", "score") == [(2, 0, 5, pytest.approx(90.0))]
+    assert [event.data for event in events if "candidate" in event.data and event.kind != "birth"] == []
+    assert told(events, "rejection", "reason", "parent") == [("no room", 0)]
+    assert after.offered == ()
+    np.testing.assert_allclose(after.active[-1].agent, before.active[1].agent, atol=1e-3)
+
+
+@pytest.mark.parametrize("transfer", ["best", "recent-best", "none"])
+def test_what_is_offered_is_tried_though_nobody_is_able(transfer: Any) -> None:
+    system = poet(transfer=transfer, fine_tuned=1)
+    state = at(10, pair(0, 0, 0, 10), pair(1, 8, 40, 10))
+    for number, place in enumerate((50.0, 300.0)):
+        state = system.offer(state, number, None, {"place": place})
+    _, events = system.step(KEY, state)
+    assert told(events, "birth", "candidate", "parent", "score") == [(0, None, pytest.approx(90, abs=1e-3))]
+    assert told(events, "rejection", "candidate", "reason") == [(1, "too hard")]
+
+
+def test_a_state_of_before_courses_could_be_offered_is_still_read() -> None:
+    state = at(9, pair(0, 0.0, 0))
+    encoded = encode(state)
+    del encoded.tree["offered"], encoded.tree["active"]["$tuple"][0]["candidate"]
+    assert same(decode(State, encoded.tree, encoded.arrays, types_in(state)), state)
+
+
+def test_a_space_without_adopt_takes_none() -> None:
+    system = poet(CPPNSpace())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a space that takes none from outside"):
+        system.offer(at(0, pair(0, 0, 0)), 1, None, {})
 
 
 def test_novelty_counts_the_archive() -> None:

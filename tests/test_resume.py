@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 import toy
+from aiga.interfaces import Event
+from aiga.runs.candidates import propose
 from aiga.runs.loop import drive, stop_on_signals
 from aiga.runs.store import Run, RunError, Store
 from stores import Place, dump
 from test_runs import config
 
+DESK = Run("desk", 0, {})
 KILLS = {"sqlite": 20, "postgresql": 8}
 
 
@@ -96,6 +99,40 @@ def test_killed_at_random_instants(processes: ForkServerContext, place: Place) -
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(live, (first, first + 1)))
+
+
+def kill_at(folder: str, url: str | None, moment: str) -> None:
+    """Goes on with a run of `Desk`, and is killed in its next step or after the commit of that."""
+
+    class Desk(toy.Desk):
+        def step(self, key: object, state: toy.Queue) -> tuple[toy.Queue, list[Event]]:
+            if moment == "in a step" and state.offered:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().step(key, state)
+
+    with Store.open(folder, write=True, url=url) as store:
+        drive(Desk(), store, DESK, listen=[lambda step: os.kill(os.getpid(), signal.SIGKILL)])
+
+
+def test_a_kill_neither_loses_nor_doubles_a_candidate(processes: ForkServerContext, place: Place) -> None:
+    def work(name: str, iterations: int) -> list[tuple]:
+        with place.open(name, write=True) as store:
+            drive(toy.Desk(), store, DESK, iterations=iterations)
+            return [(row["taken"], row["decided"], row["verdict"]) for row in store.rows("candidates")]
+
+    for name in ("killed", "alone"):
+        work(name, 2)
+        assert propose(place.folder / name, {}, url=place.url) == 1
+    for moment, taken in (("in a step", None), ("after a commit", 3)):
+        words = (str(place.folder / "killed"), place.url, moment)
+        process = processes.Process(target=kill_at, args=words, daemon=True)
+        process.start()
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        with place.open("killed") as store:
+            assert [(row["taken"], row["decided"]) for row in store.rows("candidates")] == [(taken, None)]
+    assert work("killed", 11) == work("alone", 11) == [(3, 5, "too easy")]
+    assert place.dump("killed") == place.dump("alone")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -12,7 +12,7 @@ import box2d
 from aiga.worlds.walker import draw
 from aiga.worlds.walker.course import BASE, CELL, CELLS, CPPN, PAD, Course, Genes, Link, Node, rays
 from aiga.worlds.walker.cppn import CPPNSpace, activate, paint
-from aiga.worlds.walker.space import FIRST, LIMITS, WalkerSpace, grow
+from aiga.worlds.walker.space import FIRST, LIMITS, WalkerSpace, genes_in, grow
 
 
 def test_one_seed_is_one_course_to_the_byte():
@@ -153,3 +153,76 @@ def test_pictures(tmp_path):
     assert draw.gallery([(course, poses[::10], "a walk"), (Course.flat(), poses[0], "")]).size == (900, 388)
     with pytest.raises(ValueError, match="pose: must be finite"):
         draw.draw(course, np.full((5, 3), np.nan))
+
+
+def drawn(course: Course, **changes: object) -> dict:
+    return {"left": course.left.tolist(), "right": course.right.tolist(), **changes}
+
+
+@pytest.mark.parametrize(
+    "genes",
+    [
+        Genes(roughness=2.0),
+        Genes(stump_height=(1.0, 2.4), roughness=1.0),
+        Genes(gap_width=(2.0, 9.0), roughness=0.5),
+        Genes(step_height=(0.4, 1.2), steps=4, roughness=1.0),
+        Genes((1.0, 2.0), (2.0, 5.0), (0.4, 1.0), 3, 1.5),
+    ],
+)
+def test_genes_are_read_off_the_heights(genes):
+    """Medians over 60 courses: of the ends of a range that a course draws a few sizes from."""
+    found = [genes_in(grow(replace(genes, seed=seed))) for seed in range(60)]
+    for name, near in (("stump_height", 0.5), ("gap_width", 1.1), ("step_height", 0.4)):
+        pairs, wanted = np.array([getattr(each, name) for each in found]), np.array(getattr(genes, name))
+        np.testing.assert_allclose(np.median(pairs, 0), wanted, atol=near)
+        # None is beyond what it was drawn from but by rounding: a gap's to whole cells, a number's to 0.1.
+        assert (pairs.max(1) <= wanted[1] + 0.5).all()
+    assert np.median([each.steps for each in found]) == genes.steps
+    assert np.median([each.roughness for each in found]) == pytest.approx(genes.roughness, rel=0.15)
+
+
+def test_a_drawing_keeps_its_heights_and_has_children():
+    space, found = WalkerSpace(), []
+    for key in range(40):
+        course = space.sample(key)
+        adopted = space.adopt(drawn(course))
+        assert adopted.left.tobytes() == course.left.tobytes()
+        assert adopted.right.tobytes() == course.right.tobytes()
+        assert space.valid(adopted) and space.valid(space.mutate(key, adopted))
+        found.append(adopted.genes.seed)
+    assert len(set(found)) == 40
+    flat = space.adopt(drawn(Course.flat())).genes
+    assert replace(flat, seed=0) == Genes()
+    # A lone stump of half a metre: mutation can go on from its range.
+    stump = Course.flat()
+    stump.left[50] = stump.right[50] = BASE + CELL
+    assert space.adopt(drawn(stump)).genes.stump_height == (1.0, 1.0)
+    stump.left[50] = stump.right[50] = BASE + 0.2 * CELL
+    assert space.adopt(drawn(stump)).genes.stump_height == (0.2, 0.4)
+
+
+def edited(cells: slice, height: float) -> dict:
+    course = Course.flat()
+    course.left[cells] = course.right[cells] = BASE + height
+    return drawn(course)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"left": [0.0] * 199}, r"course\.right: must be 199 numbers within -1000 and 1000 m"),
+        (drawn(Course.flat(), left=["4"] * 199), r"course\.left: must be 199 numbers"),
+        (drawn(Course.flat(), left=[True] * 199), r"course\.left: must be 199 numbers"),
+        (drawn(Course.flat(), left=[10**400] * 199), r"course\.left: must be 199 numbers"),
+        (drawn(Course.flat(), left=[4.0] * 7), r"course\.left: must hold 199 numbers"),
+        (drawn(Course.flat(), genes={}), r"course\.genes: unknown"),
+        (edited(slice(0, 200), 0.6), r"course: its first 20 cells must be within 0\.5 m of 3\.333 m"),
+        (edited(slice(0, 10), 0.3), r"course: its first 20 cells must have no vertical face"),
+        (edited(slice(60, 61), 3.0), r"stump_height: the course has 6\.4, this space goes up to 2"),
+        (edited(slice(60, 68), -1.5), r"gap_width: the course has 8, this space goes up to 0"),
+        (edited(slice(60, 90), 3.0), r"step_height: the course has 6\.4, this space goes up to 5"),
+    ],
+)
+def test_a_drawing_beyond_the_space_is_refused(data, line):
+    with pytest.raises(ValueError, match=f"^{line}"):
+        WalkerSpace(stump_height=2.0, gap_width=0).adopt(data)

@@ -135,6 +135,29 @@ class Toy:
         return State(tuple(active), {"steps": steps, "births": births}, table, best, (1, [2.5, None])), events
 
 
+@dataclass(frozen=True)
+class Queue:
+    iteration: int = 0
+    offered: tuple[int, ...] = ()
+
+
+class Desk:
+    """A system that takes candidates, and finds them all too easy in every fifth iteration."""
+
+    def init(self, key: Any) -> Queue:
+        return Queue()
+
+    def offer(self, state: Queue, id: int, parent: int | None, data: dict[str, Any]) -> Queue:
+        return Queue(state.iteration, (*state.offered, id))
+
+    def step(self, key: Any, state: Queue) -> tuple[Queue, list[Event]]:
+        if state.iteration % 5 < 4:
+            return Queue(state.iteration + 1, state.offered), []
+        data = {"parent": None, "course": None, "reason": "too easy", "stage": "before", "score": 1.5}
+        told = [Event("rejection", {**data, "candidate": id}) for id in state.offered]
+        return Queue(state.iteration + 1), told
+
+
 def _birth(walker: Walker, parent: int | None, course: Course) -> Event:
     data = {"id": walker.id, "parent": parent, "course": course, "description": [course.height]}
     return Event("birth", {**data, "score": walker.score, "agent": walker.theta})

@@ -54,7 +54,12 @@ class World(Protocol[S]):
 
 
 class Space(Protocol[I]):
-    """A set of things that can be searched: courses, wirings, programs."""
+    """A set of things that can be searched: courses, wirings, programs.
+
+    A space that takes items from outside has a fifth method, `adopt(data: dict) -> item`: a valid item from
+    plain data that a person or another program sent. ValueError, naming the field, for whatever is wrong with
+    `data`, which may be anything that JSON can say. Whoever needs `adopt` looks for it.
+    """
 
     def sample(self, key: Key) -> I: ...
 
@@ -108,7 +113,12 @@ class Event:
 
 
 class System(Protocol[S]):
-    """A published system: its outer loop. One system can be another's inner loop."""
+    """A published system: its outer loop. One system can be another's inner loop.
+
+    A system that people can send courses to has a third method, `offer(state, id, parent, data) -> state`:
+    the state with candidate `id`, plain data drawn from environment `parent` (or None). ValueError, in one
+    line, where it cannot be used. The event that decides on it, a birth or a rejection, carries `candidate`.
+    """
 
     def init(self, key: Key) -> S: ...
 

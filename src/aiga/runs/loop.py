@@ -2,6 +2,9 @@
 
 Iteration 0 is the system's `init`; iteration i draws everything random from `fold_in(key(seed), i)`. So a run
 that was killed and resumed goes on exactly as it would have gone on.
+
+A system with a method `offer(state, id, parent, data) -> state` takes candidates: courses that people send
+into the run (`candidates.propose`). Each goes into the state before the first iteration that finds it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 
 from aiga.interfaces import Event, System
 from aiga.runs.codec import CodecError, Encoded, decode, encode, types_in
-from aiga.runs.store import Run, RunError, Store
+from aiga.runs.store import Run, RunError, Store, Waiting
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,35 @@ def drive(
         if seconds is not None and time.monotonic() - start >= seconds:
             break
         begin = time.monotonic()
+        state, taken = _take_over(system, state, store.waiting())
         state, events = system.step(jax.random.fold_in(key, iteration + 1), state)
         encoded = _encode(state)
         iteration += 1
         took = time.monotonic() - begin
-        store.commit(iteration, events, encoded, took)
+        store.commit(iteration, events, encoded, took, taken)
         # What a resumed run would go on with, so that both go on with the same.
         known |= types_in(state)
         state = decode(kind, encoded.tree, encoded.arrays, known)
         for tell in listen:
             tell(Step(iteration, events, took))
     return iteration
+
+
+def _take_over(
+    system: System[Any], state: Any, waiting: Iterable[Waiting]
+) -> tuple[Any, dict[int, str | None]]:
+    """The state with all that it can use, and by id what is wrong with the others."""
+    offer = getattr(system, "offer", None)
+    taken: dict[int, str | None] = {}
+    for candidate in waiting:
+        try:
+            if offer is None:
+                raise ValueError("this system takes no courses from outside")
+            state = offer(state, candidate.id, candidate.parent, candidate.course)
+            taken[candidate.id] = None
+        except ValueError as error:
+            taken[candidate.id] = " ".join(str(error).split()) or "the system cannot use it"
+    return state, taken
 
 
 def _encode(state: Any) -> Encoded:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -149,19 +149,7 @@ class Schema:
 
     def open(self, write: bool) -> sa.Engine:
         """Raises `RunError`: no connection, no such run, another process is writing it."""
-        engine = self._server.engine(write).execution_options(schema_translate_map={None: self.schema})
-        try:
-            with engine.connect() as db:
-                if write:
-                    self._take_lock(db)
-                    db.commit()
-                elif not self._there(db):
-                    raise RunError(f"{self.name}: no such run in {self._server}")
-        except BaseException as error:
-            engine.dispose()
-            if not isinstance(error, DBAPIError):
-                raise
-            raise RunError(f"store: {self._server}: {_said(error)}") from None
+        engine = self._connected(write, self._take_lock if write else self._must_be_there)
         if write:
 
             @event.listens_for(engine, "do_connect")
@@ -169,6 +157,11 @@ class Schema:
                 raise Lost(f"{self.name}: the connection to {self._server} was lost, and the lock with it")
 
         return engine
+
+    def beside(self) -> sa.Engine:
+        """To write beside the run's writer, without its lock. Raises `RunError`: no connection, no such
+        run."""
+        return self._connected(True, self._must_be_there)
 
     def close(self) -> None:
         """The lock went with the connection."""
@@ -198,6 +191,23 @@ class Schema:
         if state.startswith(("XX", "3F", "42P01", "42703")):
             return Damaged(f"{self.name}: damaged: {said}")
         return None
+
+    def _connected(self, write: bool, begin: Callable[[sa.Connection], None]) -> sa.Engine:
+        engine = self._server.engine(write).execution_options(schema_translate_map={None: self.schema})
+        try:
+            with engine.connect() as db:
+                begin(db)
+                db.commit()
+        except BaseException as error:
+            engine.dispose()
+            if not isinstance(error, DBAPIError):
+                raise
+            raise RunError(f"store: {self._server}: {_said(error)}") from None
+        return engine
+
+    def _must_be_there(self, db: sa.Connection) -> None:
+        if not self._there(db):
+            raise RunError(f"{self.name}: no such run in {self._server}")
 
     def _there(self, db: sa.Connection) -> bool:
         return sa.inspect(db).has_schema(self.schema)

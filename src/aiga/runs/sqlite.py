@@ -124,6 +124,13 @@ class Folder:
         except OSError as error:
             raise Unwritable(f"{self._folder}: {error.strerror}") from None
 
+    def beside(self) -> sa.Engine:
+        """To write beside the run's writer: no lock, whoever comes second waits. Raises `RunError`: no such
+        run."""
+        if not self.exists():
+            raise RunError(f"{self.name}: no such run in {self._folder.parent}")
+        return _engine(self._database, True)
+
     def close(self) -> None:
         if self._lock is not None:
             os.close(self._lock)

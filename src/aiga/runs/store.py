@@ -1,9 +1,11 @@
 """One run in its database, everything an iteration did in one transaction.
 
 SQLAlchemy Core only, so that the same text serves SQLite (the default, `run.db` in the run's folder) and
-PostgreSQL (by URL, a schema to a run); `sqlite` and `postgres` hold what differs. Every table but `clock`
-and `sessions` follows from configuration and seed alone: two runs of the same seed hold the same rows,
-however often one of them was killed. Those two hold what the wall clock said.
+PostgreSQL (by URL, a schema to a run); `sqlite` and `postgres` hold what differs. Every table but `clock`,
+`sessions` and `candidates` follows from configuration and seed alone: two runs of the same seed hold the same
+rows, however often one of them was killed. `clock` and `sessions` hold what the wall clock said, `candidates`
+what people sent: a run that took some over follows from configuration, seed and those rows, each with the
+iteration in which it was taken.
 
 A blob is a safetensors file with one tensor, `data`, named by the SHA-256 of its bytes. Blobs stay while a
 row or the checkpoint names them.
@@ -16,7 +18,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,8 +146,25 @@ sessions_table = Table(
     Column("iteration", Integer, nullable=False),
     Column("versions", Text, nullable=False),
 )
+# Courses from outside. Whoever sends one writes its first four columns, the run all others.
+candidates_table = Table(
+    "candidates",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("parent", Integer),
+    Column("course", Text, nullable=False),
+    Column("taken", Integer),
+    Column("decided", Integer, index=True),
+    Column("verdict", String),
+    Column("stage", String),
+    Column("score", Float),
+    Column("environment", Integer),
+    Column("problem", Text),
+)
 _NAMING = (environments_table, transfers_table, agents_table)  # their agents have blobs
-WALL_CLOCK = frozenset({"clock", "sessions"})
+FROM_OUTSIDE = frozenset({"clock", "sessions", "candidates"})  # what configuration and seed do not decide
+WAITING = 20  # candidates without a verdict, at most
 
 _JSON_COLUMNS = {
     "run": ("config",),
@@ -153,6 +172,7 @@ _JSON_COLUMNS = {
     "environments": ("course", "description"),
     "checkpoint": ("state", "refs"),
     "sessions": ("versions",),
+    "candidates": ("course",),
 }
 
 
@@ -163,6 +183,15 @@ class Run:
     system: str
     seed: int
     config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A candidate that no iteration has taken over yet."""
+
+    id: int
+    parent: int | None  # id of the environment it was drawn from
+    course: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -238,8 +267,20 @@ class Store:
         """
         folder = Path(folder)
         database = runs_of(folder.parent, url).database(folder.name)
+        return cls._opened(database, lambda: database.open(write), write)
+
+    @classmethod
+    def beside(cls, folder: str | Path, *, url: str | None = None) -> Store:
+        """Opens a run as `open` does, beside the process that works on it and without its lock: to read, and
+        to `propose`."""
+        folder = Path(folder)
+        database = runs_of(folder.parent, url).database(folder.name)
+        return cls._opened(database, database.beside, False)
+
+    @classmethod
+    def _opened(cls, database: Folder | Schema, connect: Callable[[], sa.Engine], write: bool) -> Store:
         try:
-            store = cls(database, database.open(write), write)
+            store = cls(database, connect(), write)
         except BaseException:
             database.close()
             raise
@@ -302,8 +343,16 @@ class Store:
             )
         return self._parse(last.versions, f"sessions {last.id}, versions") if last else None
 
-    def commit(self, iteration: int, events: Sequence[Event], state: Encoded, seconds: float) -> None:
-        """Everything iteration `iteration` did, or nothing of it. `seconds` is how long it took.
+    def commit(
+        self,
+        iteration: int,
+        events: Sequence[Event],
+        state: Encoded,
+        seconds: float,
+        taken: Mapping[int, str | None] | None = None,
+    ) -> None:
+        """Everything iteration `iteration` did, or nothing of it. `seconds` is how long it took, `taken` the
+        candidates it began with: nothing where the state has taken one over, else what is wrong with it.
 
         Raises `Unwritable` when the disk is full; what was committed before is untouched.
         """
@@ -314,6 +363,7 @@ class Store:
         with self._writing(blobs):
             with self._transaction() as db:
                 self._insert_blobs(db, blobs)
+                self._take(db, iteration, taken or {})
                 replaced = projection.write(db)
                 db.execute(checkpoint_table.update().values(**_checkpoint_row(iteration, text, refs)))
                 db.execute(clock_table.insert().values(iteration=iteration, at=time.time(), seconds=seconds))
@@ -323,6 +373,43 @@ class Store:
         if self._files:
             for sha in loose:
                 self._files.remove(sha)
+
+    def propose(self, text: str, parent: int | None) -> int:
+        """Inserts a candidate that waits for the run, its course as JSON; returns its id.
+
+        Raises `RunError`: not begun, no table for it yet, `parent` is no environment, `WAITING` of them wait.
+        """
+        environments, candidates = environments_table.c, candidates_table.c
+        with self._transaction() as db:
+            if not self._begun(db):
+                raise RunError(f"{self.name}: has not begun yet")
+            if not self._has(db, candidates_table):
+                raise RunError(
+                    f"{self.name}: made by an older aiga: continue it once, then it takes candidates"
+                )
+            known = sa.select(environments.id).where(environments.id == parent)
+            if parent is not None and db.execute(known).first() is None:
+                raise RunError(f"parent: an environment of {self.name}, not {parent}")
+            waiting = sa.select(sa.func.count()).where(candidates.decided.is_(None))
+            if db.execute(waiting).scalar_one() >= WAITING:
+                raise RunError(f"{self.name}: {WAITING} candidates wait already, wait until some are decided")
+            row = candidates_table.insert().values(at=time.time(), parent=parent, course=text)
+            [key] = list(db.execute(row).inserted_primary_key or ())
+            return key
+
+    def waiting(self) -> list[Waiting]:
+        """The candidates that no iteration has taken over yet, in the order they came."""
+        candidates = candidates_table.c
+        query = sa.select(candidates.id, candidates.parent, candidates.course)
+        query = query.where(candidates.decided.is_(None), candidates.taken.is_(None)).order_by(candidates.id)
+        with self._transaction() as db:
+            rows = db.execute(query).all()
+        return [Waiting(i, parent, self._parse(text, f"candidates {i}, course")) for i, parent, text in rows]
+
+    def _take(self, db: sa.Connection, iteration: int, taken: Mapping[int, str | None]) -> None:
+        for candidate, problem in taken.items():
+            values = {"decided": iteration, "problem": problem} if problem else {"taken": iteration}
+            db.execute(candidates_table.update().where(candidates_table.c.id == candidate).values(**values))
 
     def _checkpoint_parts(self, state: Encoded) -> tuple[dict[str, bytes], str, dict[str, str]]:
         blobs: dict[str, bytes] = {}
@@ -414,7 +501,7 @@ class Store:
             return self._read_blob(db, sha)
 
     def rows(self, table: str, after: tuple[int, int] | None = None) -> list[dict[str, Any]]:
-        """A table in the order of its key, JSON columns parsed.
+        """A table in the order of its key, JSON columns parsed; none where the run is older than the table.
 
         `after` (iteration, seq) leaves out what came up to there, for tables that have both.
         """
@@ -425,6 +512,8 @@ class Store:
             later = sa.and_(iteration == after[0], seq > after[1])
             query = query.where(sa.or_(iteration > after[0], later))
         with self._transaction() as db:
+            if not self._has(db, source):
+                return []
             return [self._plain_row(source, row) for row in db.execute(query).mappings()]
 
     def select(self, query: sa.Select[Any]) -> list[Any]:
@@ -495,7 +584,8 @@ class Store:
             held: set[str] = set()
             named: set[str] = set()
             for source in metadata.sorted_tables:
-                self._verify_table(db, source, held, named)
+                if self._has(db, source):
+                    self._verify_table(db, source, held, named)
             if wrong:
                 raise Damaged(f"{self.name}: damaged: {wrong}")
             missing = (named | set(self._checkpoint(db)[2].values())) - held
@@ -579,6 +669,8 @@ class Store:
                 )
             if not self._write:
                 return
+            if not self._has(db, candidates_table):
+                candidates_table.create(db)
             self._blobs = set(db.execute(sa.select(blobs_table.c.sha)).scalars())
             refs = db.execute(sa.select(checkpoint_table.c.refs)).scalar()
             self._refs = set(self._parse(refs or "{}", "checkpoint 1, refs").values())
@@ -587,6 +679,12 @@ class Store:
 
     def _begun(self, db: sa.Connection) -> bool:
         return sa.inspect(db).has_table("run", schema=self._database.schema)
+
+    def _has(self, db: sa.Connection, table: Table) -> bool:
+        """False for what came after the run was made; that any other table is missing is damage."""
+        return table is not candidates_table or sa.inspect(db).has_table(
+            table.name, schema=self._database.schema
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -610,6 +708,7 @@ class _Projection:
         self.blobs = blobs
         self.inserts: dict[str, list[dict[str, Any]]] = {}
         self.updates: list[tuple[int, dict[str, Any]]] = []
+        self.verdicts: list[tuple[int, dict[str, Any]]] = []  # by candidate
         self.agents: dict[str, dict[str, Any]] = {}
         self.metrics: dict[str, float | None] = {}
 
@@ -643,6 +742,16 @@ class _Projection:
                 "description": _dump(plain(data["description"])),
             }
         )
+        self._judge(data, verdict="admitted", environment=int(data["id"]))
+
+    def _rejection(self, seq: int, data: dict[str, Any], sha: str | None) -> None:
+        self._judge(data, verdict=str(data["reason"]), stage=str(data["stage"]))
+
+    def _judge(self, data: dict[str, Any], **values: Any) -> None:
+        """What became of a candidate, where the event is about one."""
+        if data.get("candidate") is not None:
+            values |= {"decided": self.iteration, "score": _number(data["score"])}
+            self.verdicts.append((int(data["candidate"]), values))
 
     def _transfer(self, seq: int, data: dict[str, Any], sha: str | None) -> None:
         score = _number(data["score"])
@@ -688,6 +797,8 @@ class _Projection:
                 old = sa.select(environments_table.c.agent).where(environments_table.c.id == number)
                 replaced |= {sha for sha in db.execute(old).scalars() if sha is not None}
             db.execute(environments_table.update().where(environments_table.c.id == number).values(**values))
+        for number, values in self.verdicts:
+            db.execute(candidates_table.update().where(candidates_table.c.id == number).values(**values))
         if self.agents:
             known = sa.select(agents_table.c.sha).where(agents_table.c.sha.in_(sorted(self.agents)))
             for sha in db.execute(known).scalars().all():
@@ -697,7 +808,7 @@ class _Projection:
         return replaced
 
 
-_KINDS = frozenset({"birth", "transfer", "solve", "extinction", "score", "metric"})
+_KINDS = frozenset({"birth", "rejection", "transfer", "solve", "extinction", "score", "metric"})
 
 
 def _plain_event(kind: str, data: dict[str, Any]) -> Any:

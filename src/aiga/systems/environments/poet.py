@@ -17,7 +17,7 @@ full. Axis letters: K things compared, E evaluation episodes, N weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
@@ -98,6 +98,7 @@ class Pair(Generic[C]):
     solved: bool = False
     new: bool = False  # when it came, no agent that ever lived found it too easy, and one not too hard
     recent: tuple[float, ...] = ()  # its agent's last scores, the present one at the end
+    candidate: int | None = None  # the offer it came from, where it came from outside
 
     @property
     def agent(self) -> Array:
@@ -117,6 +118,15 @@ class Archived(Generic[C]):
 
 
 @dataclass(frozen=True)
+class Offer(Generic[C]):
+    """A course from outside that waits for the next reproduction."""
+
+    id: int  # of the candidate
+    parent: int | None  # id of the environment it was drawn from
+    course: C
+
+
+@dataclass(frozen=True)
 class State(Generic[C]):
     """All of POET between two iterations; pairs and archive from the oldest to the youngest."""
 
@@ -128,6 +138,7 @@ class State(Generic[C]):
     active: tuple[Pair[C], ...]
     archive: tuple[Archived[C], ...] = ()
     memory: tuple[Array, ...] = ()  # what the novelty keeps of the archive
+    offered: tuple[Offer[C], ...] = ()
 
 
 class Candidate(NamedTuple):
@@ -183,10 +194,11 @@ def recent_best(fine_tuned: int) -> TransferRule:
 
 
 def no_transfer() -> TransferRule:
-    """The papers' control: a new environment gets its parent's agent, and no agent ever moves."""
+    """The papers' control: a new environment keeps the agent it begins with, and no agent ever moves."""
 
     def invite(target: Pair, pairs: Sequence[Pair]) -> Sequence[Pair]:
-        return [pair for pair in pairs if pair.id == target.parent] if target.id == UNBORN else []
+        owners = [pair for pair in pairs if np.array_equal(pair.agent, target.agent)]
+        return owners[:1] if target.id == UNBORN else []
 
     return TransferRule(invite, lambda *_: [], lambda target, given: _best_above(target.score, given))
 
@@ -290,8 +302,20 @@ class POET(Generic[C]):
         state = replace(state, iteration=now + 1, steps=state.steps + arena.steps)
         return state, log + _report(state)
 
+    def offer(self, state: State[C], id: int, parent: int | None, data: dict[str, Any]) -> State[C]:
+        """`state` with a course from outside, candidate `id`, that joins the children of the next
+        reproduction. `data` is what the space's `adopt` takes. Raises ValueError, naming what is wrong."""
+        adopt = getattr(self.space, "adopt", None)
+        if adopt is None:
+            raise ValueError("the courses of this run are of a space that takes none from outside")
+        course = adopt(data)
+        if not self.space.valid(course):
+            raise ValueError("course: not one of this run's space")
+        return replace(state, offered=(*state.offered, Offer(id, parent, course)))
+
     def reproduce(self, key: jax.Array, state: State[C], arena: Arena, log: list[Event]) -> State[C]:
-        """Children of able parents; of those that meet the minimal criterion, the most novel are admitted."""
+        """Children of able parents, and what was offered; of those that meet the minimal criterion, the most
+        novel are admitted."""
         children = self._children(key, state, arena, log)
         courses = [child.course for child, _ in children]
         novelty, memory = self.novelty(courses, state, arena) if courses else ([], state.memory)
@@ -322,7 +346,7 @@ class POET(Generic[C]):
         log += [Event("extinction", {"id": old.id, "agent": old.agent, "score": old.score}) for old in gone]
         born = state.born + len(admitted)
         archive = state.archive + gone
-        return replace(state, born=born, active=active[leaving:], archive=archive, memory=memory)
+        return replace(state, born=born, active=active[leaving:], archive=archive, memory=memory, offered=())
 
     def _new(self, child: Pair[C], best: Candidate, state: State[C], arena: Arena) -> bool:
         """Whether all agents so far, those of the archive too, find the child neither too hard nor too easy:
@@ -334,23 +358,16 @@ class POET(Generic[C]):
     def _children(
         self, key: jax.Array, state: State[C], arena: Arena, log: list[Event]
     ) -> list[tuple[Pair[C], float]]:
-        """Mutants of parents drawn at random, with the score of the parent's agent where it is fit."""
-        parents = [pair for pair in state.active if pair.score >= self.config.reproduce_score]
-        if not parents:
-            return []
+        """What was offered and mutants, with the score of the agent each begins with where it is fit."""
         children: list[Pair[C]] = []
         taken = [self.space.describe(pair.course) for pair in state.active]
-        for birth in jax.random.split(key, self.config.children):
-            pick, mutation = jax.random.split(birth)
-            parent = parents[int(jax.random.randint(pick, (), 0, len(parents)))]
-            course = self.space.mutate(mutation, parent.course)
-            child = Pair(UNBORN, parent.id, state.iteration, course, self._heir(parent.agent))
-            if not self.space.valid(course):
+        for child in [*self._offered(state, arena), *self._mutants(key, state)]:
+            if not self.space.valid(child.course):
                 log.append(_rejection(child, "invalid", "before", None))
-            elif any(np.array_equal(self.space.describe(course), known) for known in taken):
+            elif any(np.array_equal(self.space.describe(child.course), known) for known in taken):
                 log.append(_rejection(child, "not novel", "before", None))
             else:
-                taken.append(self.space.describe(course))
+                taken.append(self.space.describe(child.course))
                 children.append(child)
 
         fit = []
@@ -361,6 +378,25 @@ class POET(Generic[C]):
             else:
                 fit.append((child, score))
         return fit
+
+    def _mutants(self, key: jax.Array, state: State[C]) -> Iterator[Pair[C]]:
+        """Children of able parents drawn at random; each begins with its parent's agent."""
+        parents = [pair for pair in state.active if pair.score >= self.config.reproduce_score]
+        for birth in jax.random.split(key, self.config.children) if parents else ():
+            pick, mutation = jax.random.split(birth)
+            parent = parents[int(jax.random.randint(pick, (), 0, len(parents)))]
+            course = self.space.mutate(mutation, parent.course)
+            yield Pair(UNBORN, parent.id, state.iteration, course, self._heir(parent.agent))
+
+    def _offered(self, state: State[C], arena: Arena) -> Iterator[Pair[C]]:
+        """What was offered; each begins with the active agent that does best on it."""
+        agents = [pair.agent for pair in state.active]
+        courses = [offer.course for offer in state.offered for _ in agents]
+        scores = [score for score, _ in arena.score(agents * len(state.offered), courses)]
+        for offer, row in zip(state.offered, np.reshape(scores, (-1, len(agents))), strict=True):
+            heir = self._heir(agents[_descending(row)[0]])
+            child = Pair(UNBORN, offer.parent, state.iteration, offer.course, heir)
+            yield replace(child, candidate=offer.id)
 
     def learn(self, key: jax.Array, state: State[C], arena: Arena) -> State[C]:
         """One step of the evolution strategy for every pair, and its new agent's score."""
@@ -473,12 +509,16 @@ def _descending(scores: Sequence[float] | np.ndarray) -> list[int]:
 def _birth(pair: Pair, space: Space) -> Event:
     described = {"course": pair.course, "description": np.asarray(space.describe(pair.course)).tolist()}
     data = {"id": pair.id, "parent": pair.parent, **described, "score": pair.score, "agent": pair.agent}
-    return Event("birth", data)
+    return Event("birth", data | _origin(pair))
 
 
 def _rejection(child: Pair, reason: str | None, stage: str, score: float | None) -> Event:
     data = {"parent": child.parent, "course": child.course, "reason": reason, "stage": stage, "score": score}
-    return Event("rejection", data)
+    return Event("rejection", data | _origin(child))
+
+
+def _origin(pair: Pair) -> dict[str, int]:
+    return {} if pair.candidate is None else {"candidate": pair.candidate}
 
 
 def _transfer(pair: Pair, best: Candidate) -> Event:

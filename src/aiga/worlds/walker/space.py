@@ -12,13 +12,15 @@ rising one has n - 1.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from aiga.worlds.walker.course import BASE, CELL, CELLS, PAD, Course, Genes
+from aiga.worlds.walker.course import BASE, CELL, CELLS, HIGHEST, PAD, Course, Genes
 
 FIRST = {"stump_height": (0.0, 0.4), "gap_width": (0.0, 0.8), "step_height": (0.0, 0.4)}
 STEP = {"stump_height": 0.2, "gap_width": 0.4, "step_height": 0.2}
@@ -26,6 +28,10 @@ ROUGHER = 0.6  # roughness moves by U(-0.6, 0.6), from zero by U(0, 0.6)
 GRASS = (5, 10)  # cells between two obstacles: 5 to 9
 PIT_DEPTH, TREAD = 4, 4  # cells
 SEEDS = 2**31 - 1
+START = 0.5  # m; a course from outside begins no farther from level
+FACE = 0.01  # m; a lower one is none
+NEXT = TREAD + GRASS[0]  # cells; `grow` sets no two obstacles nearer to each other
+UNREAD = 12  # cells at the end
 LIMITS = {"stump_height": 5.0, "gap_width": 10.0, "step_height": 5.0, "steps": 9, "roughness": 10.0}
 
 
@@ -89,6 +95,40 @@ class WalkerSpace:
         for name in chosen:
             genes = replace(genes, **self._changed(random, name, before))
         return grow(replace(genes, seed=int(random.randint(SEEDS))))
+
+    def adopt(self, data: dict[str, Any]) -> Course:
+        """The course of heights from outside, `left` and `right` with 199 numbers each, in metres.
+
+        The heights stay as they are; its genes are read off them (`genes_in`), so that its children resemble
+        it. ValueError, naming the field, where that is not what `data` holds, the start is not fit to stand
+        on (`START`, `PAD`), or a gene is beyond the limits of this space.
+        """
+        if unknown := sorted(set(data) - {"left", "right"}):
+            raise ValueError(f"course.{unknown[0]}: unknown; a course from outside has left and right")
+        for name in ("left", "right"):
+            values = data.get(name)
+            # Before NumPy sees them: it also takes texts for numbers.
+            if not isinstance(values, list | tuple) or not all(map(_is_height, values)):
+                raise ValueError(
+                    f"course.{name}: must be {CELLS} numbers within -{HIGHEST:g} and {HIGHEST:g} m"
+                )
+        drawn = Course.from_heights(data["left"], data["right"])
+        start = np.stack([drawn.left, drawn.right])[:, :PAD] - BASE
+        if np.abs(start).max() > START:
+            raise ValueError(f"course: its first {PAD} cells must be within {START} m of {BASE:.4g} m")
+        if np.abs(start[0, 1:] - start[1, :-1]).max() > FACE:
+            raise ValueError(f"course: its first {PAD} cells must have no vertical face")
+        genes = genes_in(drawn)
+        if genes.roughness <= 1.25 * self.roughness:  # the estimate is off by as much on courses of `grow`
+            genes = replace(genes, roughness=min(genes.roughness, float(self.roughness)))
+        for name in ("stump_height", "gap_width", "step_height", "steps", "roughness"):
+            value, limit = getattr(genes, name), getattr(self, name) if name in self.names else 0
+            if np.max(value) > limit:
+                raise ValueError(f"{name}: the course has {np.max(value):g}, this space goes up to {limit:g}")
+            if name in STEP and np.max(value) > 0:
+                # Where mutation can go on from: no pair ends below the first one.
+                genes = replace(genes, **{name: (value[0], max(value[1], _first(name, limit)[1]))})
+        return replace(drawn, genes=genes)
 
     def _changed(self, random: np.random.RandomState, name: str, genes: Genes) -> dict[str, Any]:
         """The new value of one gene; stairs begin with one step of the first height."""
@@ -180,6 +220,58 @@ def grow(genes: Genes) -> Course:
         left.append(y)
         right.append(y)
     return Course.from_heights(left[:CELLS], right[:CELLS], genes)
+
+
+def genes_in(course: Course) -> Genes:
+    """The genes that make ground like that of `course`, read off its heights; rounded to 0.1.
+
+    Up and down again within three cells is a stump. Down and up again within eight is a gap if it is half as
+    deep as a pit, within ten if it is as deep. All other faces are stairs, as long as they lead the same way
+    and the next is within eight cells. Roughness is that of `grow`, estimated from the changes of slope on
+    grass; the seed is a hash. The start is not looked at, nor the last twelve cells: they may cut an obstacle
+    off, and most of them lie beyond the goal.
+    """
+    left, right = np.asarray(course.left, float), np.asarray(course.right, float)
+    jumps = (left[1:] - right[:-1]) / CELL
+    faces = np.flatnonzero(np.abs(jumps) > FACE / CELL).tolist()  # each right of the cell of this number
+    grass = np.ones(CELLS, bool)
+    grass[:PAD] = grass[-UNREAD:] = False
+    stumps, gaps, rises, steps = [], [], [], 0
+    while faces and faces[0] < CELLS - UNREAD:
+        first, second = faces[0], faces[1] if len(faces) > 1 else CELLS - 1
+        wide, up = second - first, jumps[first] > 0
+        back = len(faces) > 1 and (jumps[second] > 0) != up
+        deep = min(abs(jumps[faces[:2]])) >= PIT_DEPTH * (0.5 if wide < NEXT else 0.9)
+        if back and up and wide < TREAD:
+            stumps.append(jumps[first])
+            count, level = 2, 0
+        elif back and not up and deep and wide <= LIMITS["gap_width"]:
+            gaps.append(wide)
+            count, level = 2, 1
+        else:
+            near = [b - a < NEXT and (jumps[b] > 0) == up for a, b in pairwise(faces)]
+            count, level = [*near, False].index(False) + 1, TREAD
+            rises += abs(jumps[faces[:count]]).tolist()
+            steps = max(steps, count)
+        grass[first : faces[count - 1] + 1 + level] = False
+        faces = faces[count:]
+    slopes = right - left
+    flat = np.abs(slopes) < 1e-4  # m; the last cell of `grow`'s grass is, whatever the slope before
+    known = grass[1:] & grass[:-1] & (flat[1:] == flat[:-1])
+    changes = (slopes[1:] - 0.8 * slopes[:-1])[known]
+    spread = math.sqrt(0.01**2 + 1 / 30**2 / 3)  # of what `grow` adds to the slope of the cell before
+    roughness = math.sqrt(np.mean(changes**2)) / spread if changes.size else 0.0
+    hashed = hashlib.sha256(np.stack([course.left, course.right]).astype("<f4").tobytes()).digest()
+    seed = int.from_bytes(hashed[:8], "big") % SEEDS
+    return Genes(_range(stumps), _range(gaps), _range(rises), steps, round(roughness, 1), seed)
+
+
+def _range(sizes: list[float]) -> tuple[float, float]:
+    return (round(float(min(sizes)), 1), round(float(max(sizes)), 1)) if sizes else (0.0, 0.0)
+
+
+def _is_height(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -HIGHEST <= value <= HIGHEST
 
 
 def generator(key: Any) -> np.random.RandomState:
