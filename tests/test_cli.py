@@ -52,7 +52,7 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     [
         (
             ["rum"],
-            "COMMAND: one of run, list, show, replay, export, experiment, bench, not 'rum'; "
+            "COMMAND: one of run, view, list, show, replay, export, experiment, bench, not 'rum'; "
             "did you mean run?",
         ),
         (["run"], "SYSTEM: is missing; there is poet, ppo, toy"),

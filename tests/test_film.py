@@ -67,7 +67,7 @@ def test_networks_without_jax_act_as_those_with_it(activation: str, output: str)
 @pytest.mark.parametrize(("system", "brain"), [("poet", MLP()), ("ppo", BRAIN.actor)])
 def test_films_show_the_brains_that_are_taught(system: str, brain: MLP) -> None:
     entry = SYSTEMS[system]
-    assert entry.policy and entry.film and entry.ground
+    assert entry.policy and entry.shown
     policy = entry.policy(None)
     assert (policy.sizes, policy.activation, policy.output) == (brain.sizes, brain.activation, brain.output)
 
@@ -75,19 +75,19 @@ def test_films_show_the_brains_that_are_taught(system: str, brain: MLP) -> None:
     course = json.loads(json.dumps(plain(COURSES[1])))
     layers = brain.unflatten(WEIGHTS[4])
     seen = walk(COURSES[1], lambda o: brain.act(layers, (), o)[0], 7, 5)
-    films = entry.film({"max_steps": 5}, [(course, WEIGHTS[4], 7), (course, WEIGHTS[0], 8)])
+    films = entry.shown.film({"max_steps": 5}, [(course, WEIGHTS[4], 7), (course, WEIGHTS[0], 8)])
     assert [film.moments.shape for film in films] == [(6, 7)] * 2
     assert (films[0].kind, films[0].rate, films[0].finished) == ("walker", 50, False)
     assert films[0].total == pytest.approx(seen.total, abs=1e-2)  # the last bits of a network grow
     np.testing.assert_allclose(films[0].moments, body.posture(seen.poses), atol=1e-2)
-    assert np.array_equal(entry.ground(course), [COURSES[1].left, COURSES[1].right])
+    assert np.array_equal(entry.shown.ground(course), [COURSES[1].left, COURSES[1].right])
     for wrong in (None, {}, {**course, "left": [1.0]}, {**course, "left": [None] * 199}):
         with pytest.raises(ValueError, match=r"Course|course\.left"):
-            entry.ground(wrong)
+            entry.shown.ground(wrong)
         with pytest.raises(ValueError, match=r"Course|course\.left"):
-            entry.film({}, [(course, WEIGHTS[0], 0), (wrong, WEIGHTS[0], 0)])
+            entry.shown.film({}, [(course, WEIGHTS[0], 0), (wrong, WEIGHTS[0], 0)])
     with pytest.raises(ValueError, match="weights: 2804 numbers, not"):
-        entry.film({}, [(course, WEIGHTS[0], 0), (course, WEIGHTS[0, :9], 0)])
+        entry.shown.film({}, [(course, WEIGHTS[0], 0), (course, WEIGHTS[0, :9], 0)])
 
 
 def test_legs_are_where_the_joints_put_them() -> None:
@@ -141,8 +141,8 @@ def test_no_jax_on_the_way_to_a_film() -> None:
         "from aiga.registry import SYSTEMS\n"
         "course = {'left': [3.0] * 199, 'right': [3.0] * 199, 'genes': {}}\n"
         "for name in ('poet', 'ppo'):\n"
-        "    SYSTEMS[name].policy(None), SYSTEMS[name].ground(course)\n"
-        "    SYSTEMS[name].film({}, [(course, numpy.zeros(2804, numpy.float32), 0)])\n"
+        "    SYSTEMS[name].policy(None), SYSTEMS[name].shown.ground(course)\n"
+        "    SYSTEMS[name].shown.film({}, [(course, numpy.zeros(2804, numpy.float32), 0)])\n"
         "sys.exit('jax' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

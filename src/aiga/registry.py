@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiga.interfaces import Evaluate, System
+from aiga.runs.words import course_in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,22 +45,37 @@ class Film:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """How a system's episodes are shown. None of this imports JAX, as the page's server asks for it.
+
+    `film(config, pairs)` plays the episodes of `pairs`, (course, weights f32[N], seed u32) each; `kind` is
+    that of the films. `ground(course)` is f32[2, C], the left and right height in m of its cells, and
+    `words(course)` says what it is like. `behaviour(config, pairs)` is the names of D measures of how agents
+    move and f64[P, D] of them, NaN where there is nothing to measure. `config` is the run's configuration as
+    it is stored, a course is plain JSON data. ValueError, naming the field, for what does not fit.
+    """
+
+    kind: str
+    film: Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], list[Film]]
+    ground: Callable[[Any], np.ndarray]
+    words: Callable[[Any], str] = course_in_words
+    behaviour: (
+        Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], tuple[Sequence[str], np.ndarray]] | None
+    ) = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One system.
 
     `config` gives its default configuration, a frozen dataclass, `build` the system from another of that
     class; it takes an `evaluate` too where `evaluator(config, engine, threads)` makes one, for the engines
-    `native` and `jax`. `preset` names the preset that is laid over the default. The rest may be missing, and
-    raises ValueError, naming the field, for a course or weights that do not fit:
+    `native` and `jax`. `preset` names the preset that is laid over the default. The rest may be missing:
 
     `policy` is what `aiga export` writes down. `replay(config, course, weights, seed, out, lidar)` draws one
-    episode into a GIF or MP4 and says in a line how it went. `film(config, pairs)` plays the episodes of
-    `pairs`, (course, weights f32[N], seed u32) each, `kind` is that of the films, and `ground(course)` is
-    f32[2, C], the left and right height in m of its cells. `behaviour(config, pairs)` is the names of D
-    measures of how agents move and f64[P, D] of them, NaN where there is nothing to measure. `words(course)`
-    says what it is like. The page asks for these, so they do without JAX; `panels` are its parts, modules of
-    viewer/static/panels in the order of the navigation. Here `config` is the run's configuration as it is
-    stored, and `course` too is plain JSON data.
+    episode into a GIF or MP4 and says in a line how it went, or raises ValueError as `shown` does. `panels`
+    are the parts of the page, modules of viewer/static/panels, in the order of the navigation; `files` are
+    modules for the page that the system brings along.
     """
 
     summary: str
@@ -69,21 +85,18 @@ class Entry:
     preset: str | None = None
     policy: Callable[[Any], Policy] | None = None
     replay: Callable[[Mapping[str, Any], Any, Any, int, Path, bool], str] | None = None
-    film: Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], list[Film]] | None = None
-    ground: Callable[[Any], np.ndarray] | None = None
-    kind: str | None = None
-    words: Callable[[Any], str] | None = None
-    behaviour: (
-        Callable[[Mapping[str, Any], Sequence[tuple[Any, Any, int]]], tuple[Sequence[str], np.ndarray]] | None
-    ) = None
+    shown: Shown | None = None
     panels: Sequence[str] = ("today", "tree", "curves", "transfers", "share")
+    files: Sequence[Path] = ()
 
 
 def from_file(path: Path) -> Entry:
     """A system of your own: a Python file with a function `system(config=...)`.
 
-    The default of `config` is a frozen dataclass; what the function returns has `init` and `step`. Raises
-    ValueError, saying what is missing.
+    The default of `config` is a frozen dataclass; what the function returns has `init` and `step`. For the
+    page the file may also have `shown`, a `Shown`, `panels`, their names, and `files`, the paths of modules
+    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js. Raises ValueError, saying
+    what is missing.
     """
     import importlib.util
     import inspect
@@ -101,7 +114,14 @@ def from_file(path: Path) -> Entry:
     if config is None or not is_dataclass(config.default):
         raise ValueError(f"SYSTEM: {path}: needs a function system(config=...), its default a dataclass")
     summary = (module.__doc__ or path.name).strip().splitlines()[0]
-    return Entry(summary, config=lambda: config.default, build=build)
+    return Entry(
+        summary,
+        config=lambda: config.default,
+        build=build,
+        shown=getattr(module, "shown", None),
+        panels=getattr(module, "panels", Entry.panels),
+        files=[path.parent / file for file in getattr(module, "files", ())],
+    )
 
 
 def _poet_config() -> Any:
@@ -238,11 +258,7 @@ SYSTEMS: dict[str, Entry] = {
         preset="laptop",
         policy=_walker_policy,
         replay=_walker_replay,
-        film=_walker_film,
-        ground=_walker_ground,
-        kind="walker",
-        words=_walker_words,
-        behaviour=_walker_behaviour,
+        shown=Shown("walker", _walker_film, _walker_ground, _walker_words, _walker_behaviour),
         panels=("today", "tree", "menagerie", "stage", "curves", "transfers", "workshop", "share"),
     ),
     "ppo": Entry(
@@ -251,11 +267,13 @@ SYSTEMS: dict[str, Entry] = {
         build=_ppo,
         policy=partial(_walker_policy, output="identity"),
         replay=partial(_walker_replay, output="identity"),
-        film=partial(_walker_film, output="identity"),
-        ground=_walker_ground,
-        kind="walker",
-        words=_walker_words,
-        behaviour=partial(_walker_behaviour, output="identity"),
+        shown=Shown(
+            "walker",
+            partial(_walker_film, output="identity"),
+            _walker_ground,
+            _walker_words,
+            partial(_walker_behaviour, output="identity"),
+        ),
         panels=("menagerie", "stage", "curves", "workshop", "share"),
     ),
 }

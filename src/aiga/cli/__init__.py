@@ -482,6 +482,7 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
         try:
             about = About(name, run, options.runs_dir / name)
             with (
+                _page(options, name),
                 _system(options, entry, config) as system,
                 stop_on_signals(stopping) as stop,
                 outlets(options.sink, about, progress.say) as sinks,
@@ -507,6 +508,21 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             raise
         print(_closing(store, options))
     return 0
+
+
+@contextmanager
+def _page(options: argparse.Namespace, name: str) -> Iterator[None]:
+    """The page on the run, where it was asked for, as long as the run goes on."""
+    if not options.view:
+        yield
+        return
+    from aiga.viewer.serving import beside
+
+    words = [name, "--runs-dir", str(options.runs_dir)]
+    words += ["--store", options.store] if options.store else []
+    words += ["--with", options.system] if options.system.endswith(".py") else []
+    with beside(words):
+        yield
 
 
 @contextmanager

@@ -516,7 +516,7 @@ class Store:
                 return []
             return [self._plain_row(source, row) for row in db.execute(query).mappings()]
 
-    def select(self, query: sa.Select[Any]) -> list[Any]:
+    def select(self, query: sa.Select) -> list[Any]:
         """The rows of a query over the tables of this module, as it gives them: JSON columns are text."""
         with self._transaction() as db:
             return list(db.execute(query))

@@ -29,7 +29,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from aiga.registry import Entry
+from aiga.registry import Entry, Shown
+from aiga.runs.candidates import propose
 from aiga.runs.store import RunError, Store, runs_of
 from aiga.runs.words import NAME, course_in_words
 from aiga.viewer import reading
@@ -93,7 +94,7 @@ class Page:
             told = reading.overview(store, self.is_running(store.name))
         entry = self.entries.get(told["system"])
         panels = entry.panels if entry else Entry.panels
-        kind = entry.kind if entry else None
+        kind = entry.shown.kind if entry and entry.shown else None
         return {**told, "summary": entry.summary if entry else "", "panels": panels, "kind": kind}
 
     def environments(self, request: Request) -> Any:
@@ -116,10 +117,8 @@ class Page:
         if len(ids) > MOST_COURSES:
             raise HTTPException(422, f"ids: at most {MOST_COURSES}")
         with self.store(request) as store:
-            ground, found = self._entry(store).ground, reading.courses(store, ids)
-        if ground is None:
-            raise HTTPException(404, "run: its courses cannot be drawn")
-        return {number: reading.rounded(ground(course)) for number, course in found.items()}
+            shown, found = self._shown(store), reading.courses(store, ids)
+        return {number: reading.rounded(shown.ground(course)) for number, course in found.items()}
 
     def series(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -183,9 +182,9 @@ class Page:
         if not 1 <= len(pairs) <= MOST_FILMS:
             raise HTTPException(422, f"pair: 1 to {MOST_FILMS} of them")
         with self.store(request) as store:
-            entry, config = self._entry(store), store.run().config
+            shown, config = self._shown(store), self._config(store)
             asked = [self._asked(store, pair) for pair in pairs]
-        return self._play(entry, config, asked)
+        return self._play(shown, config, asked)
 
     def films_on_a_drawing(self, request: Request, body: Any) -> Response:
         agents = body.get("agents")
@@ -193,20 +192,20 @@ class Page:
             raise HTTPException(422, f"agents: a list of 1 to {MOST_FILMS}")
         seed = _whole("seed", body.get("seed", 0), 0, MAX_SEED)
         with self.store(request) as store:
-            entry, config = self._entry(store), store.run().config
+            shown, config = self._shown(store), self._config(store)
             shas = [_agent(store, str(agent)) for agent in agents]
             asked = [({}, Asked(body.get("course"), sha, store.array(sha), seed)) for sha in shas]
-        return self._play(entry, config, asked)
+        return self._play(shown, config, asked)
 
     def strangest(self, request: Request) -> Any:
         """Which of the active agents moves least like the others, each in its own environment."""
         with self.store(request) as store:
-            entry, config = self._entry(store), store.run().config
+            shown, config = self._shown(store), self._config(store)
             pairs = reading.active(store, MOST_FILMS)
             asked = [self._asked(store, f"{number}~{number}~0") for number in pairs]
-        if entry.behaviour is None:
+        if shown.behaviour is None:
             raise HTTPException(404, "run: how its agents move has no measure")
-        return self.films.strangest(entry, config, asked)
+        return self.films.strangest(shown, config, asked)
 
     def video(self, request: Request) -> Response:
         """One walk as a GIF or an MP4."""
@@ -215,9 +214,9 @@ class Page:
             raise HTTPException(422, f"format: gif or mp4, not '{suffix}'")
         lidar = _query(request, "lidar", 0, 0, 1)
         with self.store(request) as store:
-            entry, config = self._entry(store), store.run().config
+            entry, config = self._entry(store), self._config(store)
             about, asked = self._asked(store, request.query_params.get("pair", ""))
-        if entry.replay is None:
+        if entry is None or entry.replay is None:
             raise HTTPException(404, "run: its episodes cannot be drawn")
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / f"walk.{suffix}"
@@ -233,17 +232,24 @@ class Page:
                 headers={"content-disposition": f'attachment; filename="{name}"'},
             )
 
-    def _words(self, store: Store) -> Callable[[Any], str]:
+    def _config(self, store: Store) -> dict[str, Any]:
         run = store.run()
-        entry = self.entries.get(run.system) if run else None
-        return (entry.words if entry else None) or course_in_words
+        assert run is not None
+        return run.config
 
-    def _entry(self, store: Store) -> Entry:
+    def _entry(self, store: Store) -> Entry | None:
         run = store.run()
-        entry = self.entries.get(run.system) if run else None
-        if entry is None or entry.film is None:
-            raise HTTPException(404, "run: its system has no way to draw an episode")
-        return entry
+        return self.entries.get(run.system) if run else None
+
+    def _shown(self, store: Store) -> Shown:
+        entry = self._entry(store)
+        if entry is None or entry.shown is None:
+            raise HTTPException(404, "run: its system has no way to show an episode")
+        return entry.shown
+
+    def _words(self, store: Store) -> Callable[[Any], str]:
+        entry = self._entry(store)
+        return entry.shown.words if entry and entry.shown else course_in_words
 
     def _asked(self, store: Store, pair: str) -> tuple[dict[str, Any], Asked]:
         """ENVIRONMENT~AGENT~SEED; the agent by its environment's id or the first digits of its SHA-256."""
@@ -258,9 +264,9 @@ class Page:
         about = {"environment": number, "agent": sha, "seed": seed}
         return about, Asked(courses[number], sha, store.array(sha), seed)
 
-    def _play(self, entry: Entry, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]) -> Response:
+    def _play(self, shown: Shown, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]) -> Response:
         try:
-            films = self.films.play(entry, config, [each for _, each in asked])
+            films = self.films.play(shown, config, [each for _, each in asked])
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         told = [about for about, _ in asked]
@@ -273,11 +279,13 @@ class Page:
             return {"candidates": reading.candidates(store)}
 
     def propose(self, request: Request, body: Any) -> Any:
-        from aiga.runs.candidates import propose
-
         parent = body.get("parent")
         with self.store(request) as store:
-            name = store.name
+            name, shown = store.name, self._shown(store)
+        try:
+            shown.ground(body.get("course"))
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
         number = None if parent is None else _whole("parent", parent, 0, MAX_NUMBER)
         try:
             return {"id": propose(self.folder / name, body.get("course"), parent=number, url=self.url)}
@@ -287,8 +295,8 @@ class Page:
     def share(self, request: Request) -> Response:
         told = self.run(request)
         with self.store(request) as store:
-            entry = self.entries.get(told["system"])
-            page = share(store, entry, told, self._words(store), self.films)
+            entry = self._entry(store)
+            page = share(store, entry.shown if entry else None, told, self._words(store), self.films)
         name = f"{request.path_params['run']}.html"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return HTMLResponse(page, headers=headers)
@@ -352,11 +360,11 @@ def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = 
     )
 
 
-def _answered(ask: Callable[[Request], Any]) -> Callable[[Request], Response]:
+def _answered(ask: Callable[..., Any]) -> Callable[..., Response]:
     """A question whose answer is a response, or data to send as JSON."""
 
-    def answer(request: Request) -> Response:
-        found = ask(request)
+    def answer(request: Request, **more: Any) -> Response:
+        found = ask(request, **more)
         return (
             found
             if isinstance(found, Response)
@@ -366,7 +374,7 @@ def _answered(ask: Callable[[Request], Any]) -> Callable[[Request], Response]:
     return answer
 
 
-def _told(ask: Callable[[Request, Any], Any]) -> Callable[[Request], Any]:
+def _told(ask: Callable[..., Any]) -> Callable[[Request], Any]:
     """A question that comes with a JSON object."""
 
     async def answer(request: Request) -> Response:
@@ -383,7 +391,7 @@ def _told(ask: Callable[[Request, Any], Any]) -> Callable[[Request], Any]:
             raise HTTPException(422, "body: a JSON object") from None
         if not isinstance(data, dict):
             raise HTTPException(422, "body: a JSON object")
-        return await run_sync(partial(_answered(partial(ask, body=data)), request))
+        return await run_sync(partial(_answered(ask), request, body=data))
 
     return answer
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aiga.registry import Entry, Film
+from aiga.registry import Film, Shown
 
 KEPT = 64 << 20  # bytes of films
 
@@ -36,14 +36,13 @@ class Films:
         self.one_at_a_time = threading.Lock()
         self._kept: OrderedDict[str, Film] = OrderedDict()
 
-    def play(self, entry: Entry, config: Any, asked: Sequence[Asked]) -> list[Film]:
+    def play(self, shown: Shown, config: Any, asked: Sequence[Asked]) -> list[Film]:
         """A film of each, all that are not known yet together. ValueError for a course that does not fit."""
-        assert entry.film is not None
         names = [_name(config, each) for each in asked]
         with self.one_at_a_time:
             new = {name: each for name, each in zip(names, asked, strict=True) if name not in self._kept}
             episodes = [(each.course, each.weights, each.seed) for each in new.values()]
-            played = dict(zip(new, entry.film(config, episodes), strict=True)) if new else {}
+            played = dict(zip(new, shown.film(config, episodes), strict=True)) if new else {}
             for name in names:
                 self._kept[name] = played.get(name) or self._kept[name]
                 self._kept.move_to_end(name)
@@ -53,13 +52,13 @@ class Films:
         return found
 
     def strangest(
-        self, entry: Entry, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]
+        self, shown: Shown, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]
     ) -> dict[str, Any]:
         """How the agents behave, and how far each is from the others: its mean distance to them, every
         measure in standard deviations of all. The strangest comes first."""
-        assert entry.behaviour is not None
+        assert shown.behaviour is not None
         with self.one_at_a_time:
-            measures, found = entry.behaviour(config, [(e.course, e.weights, e.seed) for _, e in asked])
+            measures, found = shown.behaviour(config, [(e.course, e.weights, e.seed) for _, e in asked])
         able = [i for i in range(len(asked)) if np.isfinite(found[i]).all()]
         spread = found[able].std(0) if able else 1.0
         scaled = found[able] / np.where(spread > 0, spread, 1.0)

@@ -305,6 +305,13 @@ def _breakthroughs(store: Store, after: int, most: int) -> list[dict[str, Any]]:
     return found
 
 
+def candidates(store: Store) -> list[dict[str, Any]]:
+    """The courses that were sent in and what became of each, without the courses themselves."""
+    return [
+        {name: value for name, value in row.items() if name != "course"} for row in store.rows("candidates")
+    ]
+
+
 def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
     """At most `most` rows, evenly spread, the first and the last among them."""
     if len(rows) <= most:

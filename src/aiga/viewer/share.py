@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from aiga.registry import Entry
+from aiga.registry import Shown
 from aiga.runs.store import Store
 from aiga.viewer import reading
 from aiga.viewer.files import index_page, static_files
@@ -27,7 +27,7 @@ POLICY = (
 
 
 def share(
-    store: Store, entry: Entry | None, told: dict[str, Any], say: Callable[[Any], str], films: Films
+    store: Store, shown: Shown | None, told: dict[str, Any], say: Callable[[Any], str], films: Films
 ) -> str:
     """The file. `told` is what the page is told of the run, `say` puts a course into words."""
     path = f"runs/{quote(store.name, safe='')}"
@@ -51,12 +51,11 @@ def share(
             for number, agent in agents.items()
             if agent is not None
         }
-    if entry is not None and entry.ground is not None:
+    if shown is not None:
         answers[f"{path}/courses"] = {
-            number: reading.rounded(entry.ground(c)) for number, c in courses.items()
+            number: reading.rounded(shown.ground(c)) for number, c in courses.items()
         }
-    if entry is not None and entry.film is not None:
-        played = films.play(entry, told["config"], list(walks.values()))
+        played = films.play(shown, told["config"], list(walks.values()))
         for (number, asked), film in zip(walks.items(), played, strict=True):
             # Every second moment: the page draws what is between.
             half = replace(film, rate=film.rate / 2, moments=film.moments[::2])

@@ -14,7 +14,7 @@ import { kind, length } from "aiga/films.js";
 const GAP = 8; // px
 const REST = 1.4; // s that the last moment stays
 const FRESH = 45; // s after which a film that ended is asked for anew: its agent has learnt meanwhile
-const FEW = 12; // tiles on the first view
+const FEW = innerWidth < 700 ? 4 : 12; // tiles on the first view
 
 styled(`
   .menagerie .field { position: relative; }
