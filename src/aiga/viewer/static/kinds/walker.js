@@ -143,13 +143,17 @@ function earth(c, ground, box, see, simple) {
   const last = Math.min(Math.ceil(see.right / CELL) + 1, left.length);
   if (first >= last) return;
   const bottom = box.y + box.height;
+  // The ground goes on beyond both ends of the course, as far as the picture does.
+  const [start, end] = [first ? first * CELL : see.left, last < left.length ? last * CELL : see.right];
   c.beginPath();
-  c.moveTo(see.px(first * CELL), bottom);
+  c.moveTo(see.px(start), bottom);
+  c.lineTo(see.px(start), see.py(left[first]));
   for (let i = first; i < last; i++) {
     c.lineTo(see.px(i * CELL), see.py(left[i]));
     c.lineTo(see.px((i + 1) * CELL), see.py(right[i]));
   }
-  c.lineTo(see.px(last * CELL), bottom);
+  c.lineTo(see.px(end), see.py(right[last - 1]));
+  c.lineTo(see.px(end), bottom);
   c.closePath();
   c.fillStyle = k.earth;
   c.fill();
@@ -160,12 +164,12 @@ function earth(c, ground, box, see, simple) {
     c.strokeStyle = k[String(name)];
     c.lineWidth = wide;
     c.beginPath();
-    let pen = false;
+    c.moveTo(see.px(start), see.py(left[first]) + wide / 2);
     for (let i = first; i < last; i++) {
-      if (!pen || Math.abs(left[i] - right[i - 1]) > 0.02) c.moveTo(see.px(i * CELL), see.py(left[i]) + wide / 2);
+      if (i > first && Math.abs(left[i] - right[i - 1]) > 0.02) c.moveTo(see.px(i * CELL), see.py(left[i]) + wide / 2);
       c.lineTo(see.px((i + 1) * CELL), see.py(right[i]) + wide / 2);
-      pen = true;
     }
+    c.lineTo(see.px(end), see.py(right[last - 1]) + wide / 2);
     c.stroke();
   }
   c.strokeStyle = k.face;
