@@ -6,6 +6,7 @@ import { button, counted, h, styled } from "aiga/dom.js";
 import { Draft } from "aiga/workshop/draft.js";
 import { editor, places } from "aiga/workshop/editor.js";
 import { listed } from "aiga/workshop/list.js";
+import { icon } from "aiga/workshop/icon.js";
 import { sending } from "aiga/workshop/send.js";
 import { watch } from "aiga/workshop/watch.js";
 
@@ -34,15 +35,17 @@ const TOOLS = [
 
 styled(`
   .workshop .lead { max-width: 62ch; }
-  .workshop .bench { display: grid; gap: 1rem 1.4rem; grid-template-columns: minmax(0, 1fr) 330px; align-items: start; }
+  .workshop .bench { display: grid; gap: 1.1rem 1.4rem; grid-template: "work side" auto "list side" 1fr
+    / minmax(0, 1fr) 330px; align-items: start; }
+  .workshop .work { grid-area: work; }
+  .workshop .side { grid-area: side; }
+  .workshop .bench > .listed { grid-area: list; min-width: 0; }
   .workshop .work, .workshop .side, .workshop .side > section { display: grid; gap: 0.6rem; align-content: start;
     min-width: 0; }
   .workshop .side { gap: 1.3rem; }
   .workshop .palette { display: flex; flex-wrap: wrap; gap: 0.35rem; align-items: stretch; }
   .workshop .palette button { display: grid; justify-items: center; gap: 0.1rem; padding: 0.35rem 0.55rem;
     min-width: 62px; font-size: 0.82rem; line-height: 1.2; }
-  .workshop .palette svg, .workshop .history svg { width: 24px; height: 24px; fill: none; stroke: currentColor;
-    stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
   .workshop .history { display: flex; gap: 0.35rem; margin-left: auto; align-items: stretch; }
   .workshop .place { height: clamp(250px, 46vh, 520px); }
   .workshop .place canvas { touch-action: none; }
@@ -50,36 +53,46 @@ styled(`
   .workshop .zoom { position: absolute; right: 8px; top: 8px; display: flex; gap: 4px; }
   .workshop .zoom button { padding: 0; width: 34px; opacity: 0.9; }
   .workshop .strip { height: 64px; cursor: ew-resize; touch-action: pan-y; }
-  .workshop .hint { min-height: 1.5em; }
+  .workshop .hint { position: absolute; left: 10px; top: 10px; right: 96px; width: fit-content;
+    padding: 0.2rem 0.7rem; border-radius: 14px; background: color-mix(in srgb, var(--card) 82%, transparent); pointer-events: none;
+    font-size: 0.92rem; }
+  .workshop [hidden] { display: none; }
+  .workshop .below > .player { flex: 1 1 260px; }
+  .workshop svg { width: 24px; height: 24px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round;
+    stroke-linejoin: round; }
+  .workshop .player svg { width: 18px; height: 18px; display: block; margin: auto; }
   .workshop .walkbar, .workshop .player { min-height: 36px; }
   .workshop .walkbar select { min-width: 0; }
   .workshop .walkbar input { width: 5.2rem; }
   .workshop .time { min-width: 3.6rem; text-align: right; font-variant-numeric: tabular-nums; }
   .workshop .player button { min-width: 42px; padding: 0.3rem; }
   .workshop .told:empty { display: none; }
-  .workshop .ranking { list-style: none; margin: 0; padding: 0; max-height: 292px; overflow-y: auto; display: grid; gap: 2px; }
+  .workshop .ranking { list-style: none; margin: 0; padding: 0; max-height: 292px; overflow-y: auto; display: grid;
+    gap: 2px; }
   .workshop .ranking:empty { display: none; }
   .workshop .ranking.stale { opacity: 0.45; }
-  .workshop .ranking button { position: relative; display: flex; gap: 0.6rem; justify-content: space-between; width: 100%;
-    text-align: left; overflow: hidden; font-size: 0.92rem; font-variant-numeric: tabular-nums; padding: 0.2rem 0.6rem;
-    min-height: 30px; isolation: isolate; }
-  .workshop .ranking .bar { position: absolute; inset: 0 auto 0 0; background: var(--raised); z-index: -1; border-radius: 6px; }
+  .workshop .ranking button { position: relative; display: flex; gap: 0.6rem; justify-content: space-between;
+    width: 100%; text-align: left; overflow: hidden; font-size: 0.92rem; font-variant-numeric: tabular-nums;
+    padding: 0.2rem 0.6rem; min-height: 30px; isolation: isolate; }
+  .workshop .ranking .bar { position: absolute; inset: 0 auto 0 0; z-index: -1; background: var(--raised); }
+  .workshop .ranking .finished .bar { background: color-mix(in srgb, var(--green) 22%, transparent); }
   .workshop .ranking button[aria-pressed="true"] { background: none; color: var(--ink); border-color: var(--violet); }
   .workshop .from { align-items: center; }
   .workshop .from input { width: 5.2rem; }
-  .workshop .obstacles { list-style: none; margin: 0; padding: 0; max-height: 330px; overflow-y: auto; display: grid; gap: 2px; }
+  .workshop .obstacles { list-style: none; margin: 0; padding: 0; display: grid; gap: 2px 0.8rem;
+    grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); align-items: start; }
   .workshop .obstacles li { display: flex; flex-wrap: wrap; gap: 0.15rem 0.6rem; align-items: center;
     padding: 0.3rem 0.4rem; border-radius: 8px; border-left: 3px solid transparent; }
   .workshop .obstacles li.chosen { background: var(--raised); border-left-color: var(--violet); }
-  .workshop .obstacles li > select { flex: 1 1 5rem; min-width: 0; padding: 0.1rem 0.3rem; min-height: 30px; }
-  .workshop .obstacles li > .plain { order: 1; padding: 0 0.5rem; min-height: 30px; }
-  .workshop .obstacles .field { order: 2; }
+  .workshop .obstacles li > select { flex: 1 1 calc(100% - 4rem); min-width: 0; padding: 0.1rem 0.3rem; min-height: 30px; }
+  .workshop .obstacles li > .plain { padding: 0 0.5rem; min-height: 30px; }
   .workshop .field { display: inline-flex; gap: 0.3rem; align-items: center; font-size: 0.88rem; }
-  .workshop .field input { width: 4rem; padding: 0.1rem 0.3rem; min-height: 30px; font-variant-numeric: tabular-nums;
-    appearance: textfield; }
+  .workshop .field input { width: 3.6rem; padding: 0.1rem 0.35rem; min-height: 30px; appearance: textfield;
+    font-variant-numeric: tabular-nums; }
+  .workshop .field input::-webkit-inner-spin-button { display: none; }
   .workshop .listing { display: grid; gap: 0.6rem; }
-  .workshop .stretch { border: 1px solid var(--line); border-radius: 10px; display: grid; gap: 0.5rem; padding: 0.5rem 0.7rem;
-    margin: 0; min-width: 0; }
+  .workshop .stretch { border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 0.7rem; margin: 0;
+    min-width: 0; width: fit-content; max-width: 100%; }
   .workshop .sent { list-style: none; margin: 0; padding: 0; display: grid; gap: 0.5rem; }
   .workshop .sent li { border-left: 3px solid var(--gold); padding-left: 0.6rem; }
   .workshop .sent .admitted { border-left-color: var(--green); }
@@ -88,9 +101,15 @@ styled(`
   .workshop summary h3 { display: inline; }
   .workshop details > :not(summary) { margin-top: 0.6rem; }
   .workshop kbd { font: 0.85em ui-monospace, monospace; background: var(--raised); border-radius: 4px; padding: 0 0.35em; }
-  @media (max-width: 1080px) { .workshop .bench { grid-template-columns: minmax(0, 1fr); } }
+  @media (max-width: 1080px) {
+    .workshop .bench { grid-template: "work" "side" "list" / minmax(0, 1fr); }
+  }
+  @media (min-width: 700px) and (max-width: 1080px) {
+    .workshop .side { grid-template-columns: 1fr 1fr; align-items: start; }
+  }
   @media (max-width: 620px) {
-    .workshop .palette { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin: 0 -1.1rem; padding: 2px 1.1rem; }
+    .workshop .palette { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin: 0 -1.1rem;
+      padding: 2px 1.1rem; }
     .workshop .palette button { flex: none; }
     .workshop .history { margin-left: 0; }
     .workshop .place { height: 44vh; }
@@ -104,8 +123,8 @@ const panel = {
   mount(host, page, { rest }) {
     if (page.recorded) {
       host.replaceChildren(h("h2", {}, "Workshop"),
-        h("p", { class: "note" }, "Courses can be made where the run lives: this page is a file, and nobody walks in it. "
-          + "Where the run is, `aiga view` opens it."));
+        h("p", { class: "note" }, "Courses can be made where the run lives, and walked there by its agents: ",
+          h("code", {}, "aiga view"), " opens it. This page is a file taken from it."));
       return {};
     }
     return bench(host, page, rest);
@@ -121,7 +140,7 @@ function bench(host, page, rest) {
   const strip = h("div", { class: "frame strip" });
   const spoken = h("p", { class: "hidden", role: "status" });
   const say = (/** @type {string} */ words) => void (spoken.textContent = words);
-  const hint = h("p", { class: "soft hint" });
+  const hint = h("p", { class: "hint" });
 
   const walks = watch(page, draft, {
     playing: (yes) => view.play(yes),
@@ -135,9 +154,11 @@ function bench(host, page, rest) {
   const tools = TOOLS.map(([tool, letter, name, , line]) => h("button", {
     type: "button", title: `${name} (${letter.toUpperCase()})`, "data-tool": tool, onclick: () => choose(tool),
   }, icon(line), name));
-  const undo = button("Undo", () => draft.undo(), { title: "Ctrl Z" });
-  const redo = button("Redo", () => draft.redo(), { title: "Ctrl Shift Z" });
-  const drop = button("Delete", view.remove, { title: "the selected obstacle (Del)" });
+  const act = (/** @type {string} */ name, /** @type {string} */ title, /** @type {string} */ line,
+    /** @type {() => void} */ run) => h("button", { type: "button", title, onclick: run }, icon(line), name);
+  const undo = act("Undo", "Ctrl Z", "M8 5L3 10l5 5M3 10h11a6 5 0 0 1 0 10h-4", () => draft.undo());
+  const redo = act("Redo", "Ctrl Shift Z", "M16 5l5 5-5 5M21 10H10a6 5 0 0 0 0 10h4", () => draft.redo());
+  const drop = act("Delete", "the selected obstacle (Del)", "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13", view.remove);
 
   /** @param {Tool} tool */
   function choose(tool) {
@@ -148,7 +169,7 @@ function bench(host, page, rest) {
   }
 
   const origin = startFrom(page, draft, view.start);
-  place.append(h("div", { class: "zoom" },
+  place.append(hint, h("div", { class: "zoom" },
     button("−", () => view.zoom(1 / 1.3), { "aria-label": "show more of the course" }),
     button("+", () => view.zoom(1.3), { "aria-label": "come nearer" })));
   host.replaceChildren(
@@ -158,16 +179,17 @@ function bench(host, page, rest) {
       h("div", { class: "work" },
         h("div", { class: "palette", role: "toolbar", "aria-label": "tools" }, tools,
           h("div", { class: "history" }, undo, redo, drop)),
-        place, strip, hint, walks.controls, walks.bar),
+        place, strip,
+        h("div", { class: "row spread below" }, walks.controls, walks.bar),
+        origin.element),
       h("div", { class: "side" },
         h("section", { "aria-label": "walks" }, h("h3", {}, "Who gets how far"), walks.note, walks.list),
-        h("section", { "aria-label": "start from" }, h("h3", {}, "Start from"), origin.element),
         h("section", { "aria-label": "into the run" }, h("h3", {}, "Into the run"),
-          h("p", { class: "soft" }, "It becomes a candidate at the next reproduction. The run decides by its own "
-            + "criterion: neither too hard nor too easy for its agents, and not what it already has."),
+          h("p", { class: "soft" }, "Your course becomes a candidate at the next reproduction. The run decides by its "
+            + "own criterion: neither too hard nor too easy for its agents, and unlike what it has."),
           h("div", { class: "row" }, sent.send), sent.note, sent.heading, sent.list),
-        details("The course as a list", list.element, true),
-        details("Keys", keys(), false))),
+        details("Keys", keys())),
+      list.element),
     spoken);
 
   function show() {
@@ -183,7 +205,7 @@ function bench(host, page, rest) {
   draft.listeners.add(show);
   show();
   choose(draft.plan.obstacles.length ? "hand" : "stump");
-  // An address that names an environment begins with its course; what was made of it before is not lost by a reload.
+  // An address that names an environment begins with its course; a reload keeps what was made of it.
   const named = Number(rest[0]);
   if (rest[0] && Number.isInteger(named) && draft.plan.from !== named) origin.take(named);
 
@@ -252,15 +274,16 @@ function startFrom(page, draft, start) {
   }
 
   const element = h("div", { class: "row from" },
-    button("Level ground", clear, { title: "clears the course; Undo brings it back" }),
+    h("span", { class: "soft" }, "Start from"), button("Level ground", clear, { title: "clears the course; Undo brings it back" }),
     h("label", { class: "row" }, "environment", id), button("Take", () => take(Number(id.value || NaN))),
-    button("Any", any, { title: "an active environment by chance" }));
-  return { element: h("div", {}, element, note), take };
+    button("Surprise me", any, { title: "an active environment by chance" }));
+  element.append(note);
+  return { element, take };
 }
 
-/** @param {string} title @param {HTMLElement} inside @param {boolean} open */
-function details(title, inside, open) {
-  return h("details", { open }, h("summary", {}, h("h3", {}, title)), inside);
+/** @param {string} title @param {HTMLElement} inside */
+function details(title, inside) {
+  return h("details", {}, h("summary", {}, h("h3", {}, title)), inside);
 }
 
 function keys() {
@@ -272,16 +295,4 @@ function keys() {
     ["V S G U D L R E", "choose the tools, from left to right"],
   ];
   return h("dl", { class: "facts" }, rows.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]));
-}
-
-/** @param {string} line  of an SVG path in 24 by 24 */
-function icon(line) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(space, "path");
-  path.setAttribute("d", line);
-  svg.append(path);
-  return svg;
 }

@@ -3,11 +3,11 @@
  * the mouse can be done with the keyboard as well.
  */
 
-import { still } from "aiga/dom.js";
-import { colour } from "aiga/dom.js";
 import { surface } from "aiga/canvas.js";
-import { CELL, CELLS, PAD, compose, core, drawn, fresh, isStairs, levelled, limited, placed, resized, said, shifted, without }
-  from "aiga/courses.js";
+import {
+  CELL, CELLS, PAD, compose, core, drawn, fresh, isStairs, levelled, limited, placed, resized, said, shifted, without,
+} from "aiga/courses.js";
+import { colour, still } from "aiga/dom.js";
 import drawing, { backdrop, camera, earth, level, walker } from "aiga/kinds/walker.js";
 
 /**
@@ -23,7 +23,8 @@ import drawing, { backdrop, camera, earth, level, walker } from "aiga/kinds/walk
 
 /** What a tap of each tool puts down. @type {Record<ObstacleKind, {size: number, steps: number}>} */
 export const FIRST = {
-  stump: { size: 0.6, steps: 1 }, gap: { size: 3, steps: 1 }, up: { size: 0.3, steps: 3 }, down: { size: 0.3, steps: 3 },
+  stump: { size: 0.6, steps: 1 }, gap: { size: 3, steps: 1 },
+  up: { size: 0.3, steps: 3 }, down: { size: 0.3, steps: 3 },
 };
 const LENGTH = CELLS * CELL; // m
 const SCALES = [9, 110]; // pixels a metre
@@ -34,6 +35,8 @@ const READY = [4.69, 5.86, 0, 0.1, -0.12, -0.08, -0.16]; // a walker at the star
 
 /** @param {string} tool @returns {tool is ObstacleKind} */
 export const places = (tool) => tool in FIRST;
+/** By how much the brush moves one place of the ground, m. */
+export const bump = () => BUMP * (2 * Math.random() - 1);
 const even = (/** @type {number} */ height) => Math.round(height / TALL) * TALL;
 
 /**
@@ -71,7 +74,7 @@ export function editor(host, strip, draft, { cast, say, tooled }) {
   });
   const cellAt = (/** @type {Point} */ at) => Math.floor(metres(at).x / CELL);
   const heightAt = (/** @type {number} */ cell) => draft.ground.left[Math.min(Math.max(cell, 0), CELLS - 1)];
-  const wantedY = () => level(draft.ground, x) + (0.1 * canvas.height) / scale;
+  const wantedY = () => level(draft.ground, x) + (0.19 * canvas.height) / scale;
 
   /** @param {number} to  m, the new middle; the window stays on the course */
   function look(to) {
@@ -209,7 +212,7 @@ export function editor(host, strip, draft, { cast, say, tooled }) {
     const move = (/** @type {Point} */ to) => {
       const now = cellAt(to);
       for (let i = Math.min(last, now); i <= Math.max(last, now) + 1; i++) {
-        if (!by.has(i)) by.set(i, BUMP * (2 * Math.random() - 1));
+        if (!by.has(i)) by.set(i, bump());
       }
       last = now;
       draft.show(shifted(before, by));
@@ -288,6 +291,7 @@ export function editor(host, strip, draft, { cast, say, tooled }) {
       if (fingers.size) return;
       if (gesture && name === "pointercancel") draft.revert();
       gesture = null;
+      hover = null; // no preview on top of what has just been put down
       draft.commit();
       redraw();
     });

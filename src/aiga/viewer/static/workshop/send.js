@@ -39,7 +39,7 @@ export function sending(page, draft) {
   let timer;
   let closed = false;
 
-  const send = button("Send into the run", put, { class: "send" });
+  const send = button("Send into the run", put, { class: "main send" });
   const note = h("p", { class: "soft told", role: "status" });
   const list = h("ul", { class: "sent", "aria-label": "courses sent" });
   const heading = h("h3", { hidden: true }, "Courses sent");
@@ -87,7 +87,8 @@ export function sending(page, draft) {
         h("span", { class: "soft" }, ` ${origin(each)}`),
         h("div", {}, decision(each, page.world.running), " ",
           environment === null || environment === undefined ? null
-            : button("show it", () => page.open(environment), { class: "link", "aria-label": `show environment ${environment}` })));
+            : button("show it", () => page.open(environment),
+              { class: "link", "aria-label": `show environment ${environment}` })));
     });
     list.replaceChildren(...rows);
   }
