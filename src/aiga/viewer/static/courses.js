@@ -260,7 +260,10 @@ function level({ left, right }) {
   return { left: even(left), right: even(right) };
 }
 
-/** The obstacle that begins with a cell, if one does. @param {Ground} ground @param {number} i @returns {Obstacle|null} */
+/**
+ * The obstacle that begins with a cell, if one does.
+ * @param {Ground} ground @param {number} i @returns {Obstacle|null}
+ */
 function obstacleAt({ left, right }, i) {
   const before = right[i - 1];
   const jump = left[i] - before;

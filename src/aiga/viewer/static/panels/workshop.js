@@ -54,8 +54,8 @@ styled(`
   .workshop .zoom button { padding: 0; width: 34px; opacity: 0.9; }
   .workshop .strip { height: 64px; cursor: ew-resize; touch-action: pan-y; }
   .workshop .hint { position: absolute; left: 10px; top: 10px; right: 96px; width: fit-content;
-    padding: 0.2rem 0.7rem; border-radius: 14px; background: color-mix(in srgb, var(--card) 82%, transparent); pointer-events: none;
-    font-size: 0.92rem; }
+    padding: 0.2rem 0.7rem; border-radius: 14px; background: color-mix(in srgb, var(--card) 82%, transparent);
+    pointer-events: none; font-size: 0.92rem; }
   .workshop [hidden] { display: none; }
   .workshop .below > .player { flex: 1 1 260px; }
   .workshop svg { width: 24px; height: 24px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round;
@@ -84,7 +84,8 @@ styled(`
   .workshop .obstacles li { display: flex; flex-wrap: wrap; gap: 0.15rem 0.6rem; align-items: center;
     padding: 0.3rem 0.4rem; border-radius: 8px; border-left: 3px solid transparent; }
   .workshop .obstacles li.chosen { background: var(--raised); border-left-color: var(--violet); }
-  .workshop .obstacles li > select { flex: 1 1 calc(100% - 4rem); min-width: 0; padding: 0.1rem 0.3rem; min-height: 30px; }
+  .workshop .obstacles li > select { flex: 1 1 calc(100% - 4rem); min-width: 0; padding: 0.1rem 0.3rem;
+    min-height: 30px; }
   .workshop .obstacles li > .plain { padding: 0 0.5rem; min-height: 30px; }
   .workshop .field { display: inline-flex; gap: 0.3rem; align-items: center; font-size: 0.88rem; }
   .workshop .field input { width: 3.6rem; padding: 0.1rem 0.35rem; min-height: 30px; appearance: textfield;
@@ -100,7 +101,8 @@ styled(`
   .workshop summary { cursor: pointer; }
   .workshop summary h3 { display: inline; }
   .workshop details > :not(summary) { margin-top: 0.6rem; }
-  .workshop kbd { font: 0.85em ui-monospace, monospace; background: var(--raised); border-radius: 4px; padding: 0 0.35em; }
+  .workshop kbd { font: 0.85em ui-monospace, monospace; background: var(--raised); border-radius: 4px;
+    padding: 0 0.35em; }
   @media (max-width: 1080px) {
     .workshop .bench { grid-template: "work" "side" "list" / minmax(0, 1fr); }
   }
@@ -108,10 +110,11 @@ styled(`
     .workshop .side { grid-template-columns: 1fr 1fr; align-items: start; }
   }
   @media (max-width: 620px) {
-    .workshop .palette { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin: 0 -1.1rem;
-      padding: 2px 1.1rem; }
-    .workshop .palette button { flex: none; }
-    .workshop .history { margin-left: 0; }
+    .workshop .palette { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); }
+    .workshop .palette button { min-width: 0; padding: 0.3rem 0.1rem; font-size: 0.72rem; align-content: start; }
+    .workshop .history { display: contents; }
+    .workshop .walkbar { flex: 1 1 100%; }
+    .workshop .walkbar select { flex: 1 1 8rem; }
     .workshop .place { height: 44vh; }
     .workshop .strip { height: 48px; }
   }
@@ -274,7 +277,8 @@ function startFrom(page, draft, start) {
   }
 
   const element = h("div", { class: "row from" },
-    h("span", { class: "soft" }, "Start from"), button("Level ground", clear, { title: "clears the course; Undo brings it back" }),
+    h("span", { class: "soft" }, "Start from"),
+    button("Level ground", clear, { title: "clears the course; Undo brings it back" }),
     h("label", { class: "row" }, "environment", id), button("Take", () => take(Number(id.value || NaN))),
     button("Surprise me", any, { title: "an active environment by chance" }));
   element.append(note);
@@ -289,10 +293,12 @@ function details(title, inside) {
 function keys() {
   const rows = [
     ["N", "puts down an obstacle of the chosen tool"], [", and .", "select the one before and after"],
-    ["← →", "move it by a cell, with Shift by five"], ["↑ ↓", "change its size; with Shift the steps of stairs"],
+    ["← →", "move it by a cell, with Shift by five"],
+    ["↑ ↓", "change its size; with Shift the steps of stairs"],
     ["Del", "removes it"], ["Esc", "lets it go; then the arrow keys move the view"], ["+ −", "come nearer, go away"],
     ["W", "lets them walk"], ["Space", "pauses and goes on"], ["Ctrl Z", "takes back"],
     ["V S G U D L R E", "choose the tools, from left to right"],
   ];
-  return h("dl", { class: "facts" }, rows.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]));
+  const told = rows.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]);
+  return h("dl", { class: "facts" }, told);
 }

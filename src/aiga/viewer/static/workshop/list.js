@@ -170,6 +170,7 @@ function stretch(draft) {
   };
   return h("fieldset", { class: "stretch row" },
     h("legend", { class: "soft" }, "a stretch of ground"), from, to,
-    button("Raise", () => lift(0.25), { title: "by 0.25 m" }), button("Lower", () => lift(-0.25), { title: "by 0.25 m" }),
+    button("Raise", () => lift(0.25), { title: "by 0.25 m" }),
+    button("Lower", () => lift(-0.25), { title: "by 0.25 m" }),
     button("Roughen", rough), button("Level", () => draft.change(levelled(draft.plan, ...cells()))));
 }

@@ -38,13 +38,17 @@ export function watch(page, draft, on) {
   const pause = button("", () => set(!playing), { class: "pause" });
   const again = h("button", {
     type: "button", class: "restart", "aria-label": "back to the start", title: "back to the start",
-    onclick: () => seek(0),
+    onclick: () => {
+      seek(0);
+      set(true);
+    },
   }, icon("M5 5v14M19 5L9 12l10 7z"));
   const scrub = h("input", {
     type: "range", min: "0", max: "1000", value: "0", class: "grow", "aria-label": "moment of the walk",
     oninput: () => {
+      const to = (Number(scrub.value) / 1000) * longest();
       set(false);
-      seek((Number(scrub.value) / 1000) * longest());
+      seek(to);
     },
   });
   const time = h("span", { class: "soft time" });
@@ -117,7 +121,8 @@ export function watch(page, draft, on) {
     list.replaceChildren(...walks.map((walk, i) => h("li", { class: walk.film.finished ? "finished" : "" },
       h("button", { type: "button", class: "plain", "aria-pressed": String(i === chosen), onclick: () => follow(i) },
         h("span", { class: "bar", style: { width: `${Math.min(100, (100 * walk.reach) / GOAL)}%` } }),
-        h("span", {}, sentence(walk)), h("span", { class: "soft" }, `return ${walk.film.total?.toFixed(0) ?? "–"}`)))));
+        h("span", {}, sentence(walk)),
+        h("span", { class: "soft" }, `return ${walk.film.total?.toFixed(0) ?? "–"}`)))));
   }
 
   /** @param {number} i */
@@ -142,7 +147,6 @@ export function watch(page, draft, on) {
   /** @param {number} to */
   function seek(to) {
     seconds = to;
-    if (to === 0 && walks.length && !stale()) set(true);
     on.redraw();
     clock();
   }
@@ -179,7 +183,10 @@ export function watch(page, draft, on) {
   return {
     controls, bar, note, list, walk,
     toggle: () => set(!playing),
-    /** The walkers at this moment; it goes on while they walk. @returns {import("aiga/workshop/editor.js").Cast|null} */
+    /**
+     * The walkers at this moment; it goes on while they walk.
+     * @returns {import("aiga/workshop/editor.js").Cast|null}
+     */
     cast() {
       if (!walks.length || stale()) return null;
       const now = performance.now() / 1000;
