@@ -111,7 +111,7 @@ styled(`
   }
   @media (max-width: 620px) {
     .workshop .palette { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); }
-    .workshop .palette button { min-width: 0; padding: 0.3rem 0.1rem; font-size: 0.72rem; align-content: start; }
+    .workshop .palette button { min-width: 0; padding: 0.3rem 0; font-size: 0.68rem; align-content: start; }
     .workshop .history { display: contents; }
     .workshop .walkbar { flex: 1 1 100%; }
     .workshop .walkbar select { flex: 1 1 8rem; }

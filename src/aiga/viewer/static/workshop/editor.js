@@ -427,8 +427,8 @@ export function editor(host, strip, draft, { cast, say, tooled }) {
     const unit = width / LENGTH;
     const now = cast();
     for (const [i, pose] of (now?.poses ?? []).entries()) {
-      c.globalAlpha = i === now?.chosen ? 1 : 0.4;
-      c.fillStyle = colour(i === now?.chosen ? "--scene-hull" : "--scene-outline");
+      c.globalAlpha = i === now?.chosen ? 1 : 0.55;
+      c.fillStyle = colour(i === now?.chosen ? "--scene-hull" : "--soft");
       c.beginPath();
       c.arc(pose[0] * unit, height / 2 - 6, i === now?.chosen ? 4 : 2.5, 0, 7);
       c.fill();

@@ -33,7 +33,7 @@ export function watch(page, draft, on) {
   });
   const those = h("label", { class: "row" }, "of environment", one);
   const who = h("select", { "aria-label": "who walks", onchange: () => { choose(); walk(); } },
-    h("option", { value: "all" }, "all active agents, racing"), h("option", { value: "one" }, "the agent"));
+    h("option", { value: "all" }, "all active, racing"), h("option", { value: "one" }, "the agent"));
   const go = button("", () => walk(), { class: "main go" });
   const pause = button("", () => set(!playing), { class: "pause" });
   const again = h("button", {
