@@ -3,6 +3,7 @@
  * then the angles of upper and lower leg -1 and of upper and lower leg +1. Sizes are those of body.py.
  */
 
+import { CELL, CELLS, GOAL } from "aiga/courses.js";
 import { colour } from "aiga/dom.js";
 import { moment } from "aiga/films.js";
 
@@ -13,9 +14,7 @@ import { moment } from "aiga/films.js";
  * @typedef {CanvasRenderingContext2D} Context
  */
 
-export const CELL = 14 / 30; // m
-export const CELLS = 199;
-export const GOAL = 190 * CELL;
+export { CELL, CELLS, GOAL };
 const CENTRE = [-0.0200364, -0.00564664]; // m, of the hull's mass, from its origin
 const HULL = [[-1, 0.3], [0.2, 0.3], [34 / 30, 1 / 30], [34 / 30, -8 / 30], [-1, -8 / 30]].map(([x, y]) => [
   x - CENTRE[0], y - CENTRE[1]]);
@@ -47,7 +46,7 @@ const scratch = /** @type {number[]} */ (new Array(7).fill(0));
  * A camera: the middle of the box looks at (x, y) m, `scale` pixels a metre, heights by `squash`.
  * @param {Box} box @param {number} x @param {number} y @param {number} scale @param {number} [squash]
  */
-function camera(box, x, y, scale, squash = 1) {
+export function camera(box, x, y, scale, squash = 1) {
   return {
     scale, left: x - box.width / 2 / scale, right: x + box.width / 2 / scale,
     px: (/** @type {number} */ at) => box.x + box.width / 2 + (at - x) * scale,
@@ -60,7 +59,7 @@ function camera(box, x, y, scale, squash = 1) {
 const levels = new WeakMap();
 
 /** @param {Ground} ground @param {number} x */
-function level(ground, x) {
+export function level(ground, x) {
   let smooth = levels.get(ground);
   if (!smooth) {
     smooth = smoothed(ground);
@@ -94,7 +93,7 @@ function smoothed(ground) {
  * Sky, clouds and hills; they are further away, so they pass more slowly.
  * @param {Context} c @param {Box} box @param {number} shift  m that have passed @param {boolean} simple
  */
-function backdrop(c, box, shift, simple) {
+export function backdrop(c, box, shift, simple) {
   const k = colours();
   const air = c.createLinearGradient(0, box.y, 0, box.y + 0.6 * box.height);
   air.addColorStop(0, k.sky);
@@ -136,7 +135,7 @@ function clouds(c, box, shift) {
 }
 
 /** @param {Context} c @param {Ground} ground @param {Box} box @param {Camera} see @param {boolean} simple */
-function earth(c, ground, box, see, simple) {
+export function earth(c, ground, box, see, simple) {
   const k = colours();
   const { left, right } = ground;
   const first = Math.max(Math.floor(see.left / CELL) - 1, 0);
@@ -212,7 +211,7 @@ function turned(at, angle, point) {
 }
 
 /** @param {Context} c @param {number[]} pose @param {Camera} see */
-function walker(c, pose, see) {
+export function walker(c, pose, see) {
   const k = colours();
   const at = [pose[0], pose[1]];
   const line = Math.max(0.045 * see.scale, 0.6);
