@@ -30,7 +30,8 @@ import { inDigits, logTicks, nearest, spread, ticks, tickTexts } from "aiga/seri
  * @property {Cursor} [cursor]  shared by charts over the same x
  * @property {(text: string) => void} [say]  told what is at the cursor when it is moved by the keyboard
  *
- * @typedef {{x: number|null, set: (x: number|null) => void, listen: (hear: () => void) => () => void}} Cursor
+ * @typedef {{x: number|null, set: (x: number|null) => void, listen: (hear: () => void) => () => void,
+ *   margins: (who: object, left: number, right: number) => [number, number]}} Cursor
  * @typedef {{left: number, right: number, top: number, bottom: number, x0: number, x1: number, y0: number,
  *   y1: number, px: (x: number) => number, py: (y: number) => number}} Scale
  * @typedef {{line: Line, y: number, text: string}} Label
@@ -45,10 +46,17 @@ styled(`
   .chart:focus-visible { outline-offset: 4px; }
 `);
 
-/** A place on the x axis that several charts show at once. @returns {Cursor} */
+/**
+ * A place on the x axis that several charts show at once; they get the same margins, so that what is above each
+ * other is at the same x.
+ * @returns {Cursor}
+ */
 export function cursor() {
   /** @type {Set<() => void>} */
   const listeners = new Set();
+  /** @type {Map<object, [number, number]>} */
+  const wanted = new Map();
+  let agreed = /** @type {[number, number]} */ ([0, 0]);
   /** @type {Cursor} */
   const self = {
     x: null,
@@ -59,7 +67,19 @@ export function cursor() {
     },
     listen(hear) {
       listeners.add(hear);
-      return () => listeners.delete(hear);
+      return () => {
+        listeners.delete(hear);
+        wanted.delete(hear);
+      };
+    },
+    margins(who, left, right) {
+      wanted.set(who, [left, right]);
+      const most = [...wanted.values()].reduce((a, b) => [Math.max(a[0], b[0]), Math.max(a[1], b[1])], [0, 0]);
+      if (most[0] !== agreed[0] || most[1] !== agreed[1]) {
+        agreed = [most[0], most[1]];
+        for (const hear of listeners) hear();
+      }
+      return agreed;
     },
   };
   return self;
@@ -72,7 +92,8 @@ export function chart(host, options) {
   /** @type {Scale|null} */
   let scale = null;
   const face = surface(host, ({ context, width, height }) => {
-    scale = drawn(context, width, height, now, place.x);
+    const margins = (/** @type {number} */ left, /** @type {number} */ right) => place.margins(face.redraw, left, right);
+    scale = drawn(context, width, height, now, place.x, margins);
   }, { label: words(now, null), height: options.height ?? 150 });
   const { element } = face;
   element.classList.add("chart");
@@ -147,16 +168,18 @@ export function valued(line, x, format) {
   const value = y[i];
   if (value === null || value === undefined) return null;
   const [low, high] = [band?.low[i] ?? null, band?.high[i] ?? null];
-  const text = low === null || high === null ? format(value) : `${format(value)} (${format(low)} to ${format(high)})`;
-  return { line, i, value, text, brief: format(value) };
+  const brief = format(value);
+  const text = low === null || high === null || low === high ? brief : `${brief} (${format(low)} to ${format(high)})`;
+  return { line, value, text, brief };
 }
 
 /**
  * @param {CanvasRenderingContext2D} c @param {number} width @param {number} height @param {Options} options
  * @param {number|null} at  the cursor
+ * @param {(left: number, right: number) => [number, number]} agree  on margins with other charts
  * @returns {Scale|null}
  */
-function drawn(c, width, height, options, at) {
+function drawn(c, width, height, options, at, agree) {
   c.clearRect(0, 0, width, height);
   c.font = `${FONT}px ${colour("--sans")}`;
   c.textBaseline = "middle";
@@ -173,8 +196,9 @@ function drawn(c, width, height, options, at) {
   const margin = Math.min(Math.max(0, ...ends.map((end) => c.measureText(end.text).width)), WIDEST * width);
   const { x0, x1, y0, y1, steps } = reached;
   const texts = (options.yTicks ?? tickTexts)(steps);
-  const left = Math.ceil(Math.max(...texts.map((text) => c.measureText(text).width))) + 8;
-  const [right, top, bottom] = [width - Math.max(margin + 8, 10), 8, height - 22];
+  const widest = Math.max(...texts.map((text) => c.measureText(text).width));
+  const [left, aside] = agree(Math.ceil(widest) + 8, Math.ceil(Math.max(margin + 8, 10)));
+  const [right, top, bottom] = [width - Math.min(aside, WIDEST * width + 8), 8, height - 22];
   const bend = options.log ? Math.log10 : (/** @type {number} */ y) => y;
   /** @type {Scale} */
   const scale = {
@@ -325,12 +349,16 @@ function atTheEnds(c, { right, top, bottom, px, py }, ends, width) {
     // A line that ends early is led to its name.
     const end = px(line.x[line.x.length - 1]);
     if (right - end < 12) continue;
-    c.strokeStyle = colour("--line");
+    c.strokeStyle = colour(line.colour);
     c.lineWidth = 1;
+    c.globalAlpha = 0.55;
+    c.setLineDash([1, 4]);
     c.beginPath();
     c.moveTo(end + 3, py(ends[i].y));
     c.lineTo(right + 3, heights[i]);
     c.stroke();
+    c.setLineDash([]);
+    c.globalAlpha = 1;
   }
 }
 
@@ -366,7 +394,8 @@ function atTheCursor(c, scale, { lines, xName, xFormat = inDigits, yFormat = inD
   for (const [i, { line, value }] of found.entries()) {
     c.fillStyle = colour(line.colour);
     dot(c, x, py(value));
-    halo(c, texts[i], before ? Math.max(x - 8, wide) : Math.min(x + 8, room - wide), heights[i], line.colour, before ? "right" : "left");
+    const edge = before ? Math.max(x - 8, wide) : Math.min(x + 8, room - wide);
+    backed(c, texts[i], edge, heights[i], line.colour, before ? "right" : "left");
   }
 }
 
@@ -375,11 +404,11 @@ function atTheCursor(c, scale, { lines, xName, xFormat = inDigits, yFormat = inD
  * @param {CanvasRenderingContext2D} c @param {string} text @param {number} x @param {number} y
  * @param {string} name  of a colour @param {CanvasTextAlign} align
  */
-function halo(c, text, x, y, name, align) {
-  c.textAlign = align;
-  c.lineWidth = 4;
-  c.lineJoin = "round";
-  c.strokeStyle = colour("--card");
-  c.strokeText(text, x, y);
+function backed(c, text, x, y, name, align) {
+  const wide = c.measureText(text).width + 4;
+  c.fillStyle = colour("--card");
+  c.globalAlpha = 0.86;
+  c.fillRect(align === "right" ? x - wide + 2 : x - 2, y - GAP / 2, wide, GAP);
+  c.globalAlpha = 1;
   write(c, text, x, y, name, align);
 }

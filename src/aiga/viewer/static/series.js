@@ -155,10 +155,12 @@ export const enough = (count) => Math.max(Math.min(count, 2), Math.ceil(count / 
 
 /**
  * The median of some lines and a band around it, where enough of them reach.
- * @param {{x: number[], y: number[]}[]} lines @param {number} [count]  of places, evenly spread
+ * @param {{x: number[], y: number[]}[]} lines
+ * @param {{count?: number, steps?: boolean}} [options]  `count` of places, evenly spread; `steps`: values, as
+ *   counts, stay until the next
  * @returns {Banded}
  */
-export function banded(lines, count = 240) {
+export function banded(lines, { count = 240, steps = false } = {}) {
   const some = lines.filter((line) => line.x.length);
   const whole = some.length < QUARTILES_FROM;
   /** @type {Banded} */
@@ -172,7 +174,7 @@ export function banded(lines, count = 240) {
     const there = [];
     for (const [k, line] of some.entries()) {
       while (places[k] + 1 < line.x.length && line.x[places[k] + 1] <= x) places[k]++;
-      const value = between(line, places[k], x);
+      const value = between(line, places[k], x, steps);
       if (value !== null) there.push(value);
     }
     if (there.length < enough(lines.length)) continue;
@@ -185,10 +187,14 @@ export function banded(lines, count = 240) {
   return found;
 }
 
-/** @param {{x: number[], y: number[]}} line @param {number} i  the last point at or before x @param {number} x */
-function between({ x: xs, y: ys }, i, x) {
+/**
+ * @param {{x: number[], y: number[]}} line @param {number} i  the last point at or before x @param {number} x
+ * @param {boolean} steps
+ */
+function between({ x: xs, y: ys }, i, x, steps) {
   if (x < xs[i]) return null;
   if (i + 1 >= xs.length) return x > xs[i] ? null : ys[i];
+  if (steps) return ys[i];
   return ys[i] + ((ys[i + 1] - ys[i]) * (x - xs[i])) / (xs[i + 1] - xs[i]);
 }
 

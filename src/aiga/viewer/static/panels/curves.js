@@ -45,7 +45,7 @@ const METRICS = {
   annecs: { title: "ANNECS", note: "environments that were new and got solved", zero: true, whole: true },
   active: { title: "Active", note: "environments", zero: true, whole: true },
   archived: { title: "Archived", note: "environments", zero: true, whole: true },
-  "population.finished": { title: "Episodes finished", note: "% of those of the active environments", share: true, zero: true },
+  "population.finished": { title: "Episodes finished", note: "% of those in active environments", share: true, zero: true },
   best_transfer: { title: "Best transfer so far", note: "gain in score", zero: true },
   transfers: { title: "Transfers", note: "in all", zero: true, whole: true },
   rate: { title: "Speed", note: "environment steps per second of work", zero: true },
@@ -66,10 +66,11 @@ styled(`
   :root[data-theme="dark"] { --run-0: #f4f1fa; --run-1: #58a9e8; --run-2: #f28a4c; --run-3: #3cc39c; --run-4: #e795c0;
     --run-5: #e0b540; --run-6: #a9d8f5; }
   .curves > header select { margin-left: 0.35rem; }
-  .curves .charts { display: grid; gap: 1.5rem 2.2rem; margin-top: 0.9rem;
+  .curves .charts { display: grid; gap: 0 2.2rem; margin-top: 0.9rem;
     grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); }
-  .curves figure { margin: 0; min-width: 0; }
-  .curves figcaption { display: flex; flex-wrap: wrap; gap: 0 0.6rem; align-items: baseline; margin-bottom: 0.35rem; }
+  .curves figure { margin: 0 0 1.5rem; min-width: 0; display: grid; grid-row: span 2; grid-template: subgrid / minmax(0, 1fr); }
+  .curves figcaption { display: flex; flex-wrap: wrap; gap: 0 0.6rem; align-items: baseline; align-content: end;
+    margin-bottom: 0.35rem; }
   .curves figcaption span { color: var(--soft); font-size: 0.87rem; line-height: 1.35; }
   @media (min-width: 760px) { .curves figure.wide { grid-column: span 2; } }
   .curves .legend { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; padding: 0; margin: 0; list-style: none; }
@@ -88,6 +89,7 @@ styled(`
   .curves .compare li label { display: flex; gap: 0.5rem; align-items: baseline; padding: 0.2rem 0; }
   .curves .flat, .curves details.table { margin-top: 1.2rem; }
   .curves details.table > div { overflow-x: auto; }
+  .curves [hidden] { display: none; }
   .curves details.table td, .curves details.table th { white-space: nowrap; }
 `);
 
@@ -136,7 +138,7 @@ class Curves {
     this.note = h("p", { class: "note", role: "status" }, "reading the run …");
     this.grid = h("div", { class: "charts" });
     this.flat = h("p", { class: "soft flat", hidden: true });
-    this.rows = h("div", {});
+    this.rows = h("div", { tabIndex: 0, role: "region", "aria-label": "Curves as a table" });
     this.table = h("details", { class: "table", ontoggle: () => this.draw() }, h("summary", {}, "As a table"), this.rows);
     this.said = h("p", { class: "hidden", "aria-live": "polite" });
     const tools = h("div", { class: "tools" }, h("label", {}, "over", select), page.recorded ? null : this.opener);
@@ -348,9 +350,9 @@ class Curves {
       this.show(figure, see);
     }
     this.arrange(figures);
-    const flat = all.filter(constant).map(({ title, lines }) => `${title.toLowerCase()} ${inDigits(lines[0].y[0])}`);
+    const flat = all.filter(constant);
     this.flat.hidden = !flat.length;
-    this.flat.textContent = `Never changed: ${flat.join("; ")}.`;
+    this.flat.textContent = `Never changed: ${flat.map(still).join(", ")}.`;
     this.note.hidden = all.length > 0;
     this.note.textContent = shown.length ? "Nothing has been measured yet." : "All lines are turned off in the legend.";
     this.tabulate(figures, see);
@@ -449,7 +451,7 @@ export function alone(history, see) {
   /** @type {Figure} */
   const environments = {
     key: "environments", title: "Environments", options: { zero: true, whole: true },
-    note: history.columns.has("annecs") ? "ANNECS: those that were new and got solved, ever" : "how many",
+    note: history.columns.has("annecs") ? "ANNECS: new and solved, ever" : "how many",
     lines: counts.map(([name, colour]) => ({ name: name === "annecs" ? "ANNECS" : name, colour, ...of(name) })),
   };
   const rest = names([history]).filter((name) => !(name in ENVIRONMENTS) && name !== "population.median");
@@ -468,7 +470,7 @@ function lines({ name: called, place, dashed, histories }, name, see, single) {
   const each = histories.map((history) => points(history, name, see)).filter((line) => line.x.length);
   if (!each.length) return [];
   if (histories.length === 1) return [{ name: called, ...look, ...each[0] }];
-  const { x, y, low, high } = banded(each);
+  const { x, y, low, high } = banded(each, { steps: METRICS[name]?.whole });
   const middle = { name: called, ...look, x, y };
   if (!single) return [{ ...middle, band: { low, high } }];
   return [...each.map((line) => ({ name: "", ...look, thin: true, ...line })), middle];
@@ -510,10 +512,18 @@ export function inWords(name) {
 /** @param {Figure} figure */
 const there = (figure) => figure.lines.some((line) => line.x.length);
 
-/** Whether a chart would be one flat line. @param {Figure} figure */
-export function constant({ lines }) {
+/** Whether a chart would show nothing but one flat line, or flat lines of one run. @param {Figure} figure */
+export function constant({ key, lines }) {
   const first = lines.find((line) => line.y.length)?.y[0];
-  return lines.every((line) => line.y.every((value) => value === first)) && lines.some((line) => line.y.length > 1);
+  const flat = lines.every(({ y }) => y.every((value) => value === (key === "environments" ? y[0] : first)));
+  return flat && lines.some((line) => line.y.length > 1);
+}
+
+/** @param {Figure} figure  that is constant */
+function still({ key, title, lines, options }) {
+  const value = (/** @type {Line} */ line) => (options.yFormat ?? inDigits)(line.y[0] ?? NaN);
+  if (key === "environments") return lines.map((line) => `${line.name} ${value(line)}`).join(", ");
+  return `${title.charAt(0).toLowerCase()}${title.slice(1)} ${value(lines[0])}`;
 }
 
 /** @param {number[]|(number|null)[]} a @param {(number|null)[]} b */
