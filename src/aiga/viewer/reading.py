@@ -156,8 +156,8 @@ def series(store: Store, points: int) -> dict[str, Any]:
     """All metrics and the scores of the active environments at `points` iterations, evenly spread.
 
     `hours` is time worked, pauses left out; `rate` steps per second since the point before. `population` has
-    the least, quartiles and greatest of the scores, and the mean share of episodes that were finished. What is
-    not told in every iteration is the last that was told since the point before.
+    the least, quartiles and greatest of the scores, and the mean share of episodes that were finished. What
+    is not told in every iteration is the last that was told since the point before.
     """
     with store.snapshot():
         summary = store.summary()
@@ -190,7 +190,7 @@ def _metric(store: Store, name: str, wanted: list[int]) -> list[float | None]:
 
 
 def _missing(wanted: list[int], found: Container[int], after: int = 0) -> list[tuple[int, int]]:
-    """The stretches, each after its first up to its second, whose end was not found but may hold something."""
+    """The stretches (after, end] whose end was not found but that may hold something."""
     stretches = zip([after, *wanted[:-1]], wanted, strict=True)
     return [(before, end) for before, end in stretches if end not in found and end - before > 1]
 

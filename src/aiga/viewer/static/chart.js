@@ -39,7 +39,7 @@ import { inDigits, logTicks, nearest, spread, ticks, tickTexts } from "aiga/seri
 
 const FONT = 11.5; // px
 const GAP = 14; // px between labels
-const WIDEST = 0.36; // of the chart, for the labels at its right
+const WIDEST = 0.32; // of the chart, for the labels at its right
 
 styled(`
   .chart { touch-action: pan-y; cursor: crosshair; border-radius: 4px; }
@@ -92,8 +92,7 @@ export function chart(host, options) {
   /** @type {Scale|null} */
   let scale = null;
   const face = surface(host, ({ context, width, height }) => {
-    const margins = (/** @type {number} */ left, /** @type {number} */ right) => place.margins(face.redraw, left, right);
-    scale = drawn(context, width, height, now, place.x, margins);
+    scale = drawn(context, width, height, now, place.x, (left, right) => place.margins(face.redraw, left, right));
   }, { label: words(now, null), height: options.height ?? 150 });
   const { element } = face;
   element.classList.add("chart");
@@ -169,7 +168,8 @@ export function valued(line, x, format) {
   if (value === null || value === undefined) return null;
   const [low, high] = [band?.low[i] ?? null, band?.high[i] ?? null];
   const brief = format(value);
-  const text = low === null || high === null || low === high ? brief : `${brief} (${format(low)} to ${format(high)})`;
+  const flat = low === null || high === null || low === high;
+  const text = flat ? brief : `${brief} (${format(low)} to ${format(high)})`;
   return { line, value, text, brief };
 }
 
@@ -195,7 +195,7 @@ function drawn(c, width, height, options, at, agree) {
   });
   const margin = Math.min(Math.max(0, ...ends.map((end) => c.measureText(end.text).width)), WIDEST * width);
   const { x0, x1, y0, y1, steps } = reached;
-  const texts = (options.yTicks ?? tickTexts)(steps);
+  const texts = options.yTicks?.(steps) ?? (options.log ? steps.map(inDigits) : tickTexts(steps));
   const widest = Math.max(...texts.map((text) => c.measureText(text).width));
   const [left, aside] = agree(Math.ceil(widest) + 8, Math.ceil(Math.max(margin + 8, 10)));
   const [right, top, bottom] = [width - Math.min(aside, WIDEST * width + 8), 8, height - 22];
@@ -263,7 +263,7 @@ function axes(c, scale, { xName, reference }, width, steps, texts, at) {
   if (at !== null) return; // the cursor has the line below for itself
   const name = width - c.measureText(xName).width;
   write(c, xName, width - 1, bottom + 13, "--soft", "right");
-  const places = ticks(x0, x1, Math.max(Math.floor((right - left) / 64), 2));
+  const places = ticks(x0, x1, Math.max(Math.floor((right - left) / 72), 2));
   const named = tickTexts(places);
   c.strokeStyle = colour("--soft");
   let free = 0;
@@ -362,7 +362,10 @@ function atTheEnds(c, { right, top, bottom, px, py }, ends, width) {
   }
 }
 
-/** Names give way to the value that follows them. @param {CanvasRenderingContext2D} c @param {string} text @param {number} room */
+/**
+ * Names give way to the value that follows them.
+ * @param {CanvasRenderingContext2D} c @param {string} text @param {number} room
+ */
 function fitted(c, text, room) {
   if (c.measureText(text).width <= room) return text;
   const value = text.slice(text.lastIndexOf(" "));

@@ -119,7 +119,9 @@ export function grouped(runs) {
     const key = run.settings ?? `run ${run.name}`;
     found.set(key, [...(found.get(key) ?? []), run]);
   }
-  return [...found].map(([key, some]) => ({ key, name: common(some.map((run) => run.name)) || some[0].system, runs: some }));
+  return [...found].map(([key, same]) => {
+    return { key, name: common(same.map((run) => run.name)) || same[0].system, runs: same };
+  });
 }
 
 /** What some names begin with, without the digits and dashes that tell them apart. @param {string[]} names */
@@ -217,7 +219,8 @@ export function ticks(low, high, count, least = 0) {
   if (!(high > low)) return [low];
   const rough = (high - low) / Math.max(count, 1);
   const unit = 10 ** Math.floor(Math.log10(rough));
-  const step = Math.max([1, 2, 5, 10].map((each) => each * unit).find((each) => each >= rough * 0.999) ?? rough, least);
+  const round = [1, 2, 5, 10].map((each) => each * unit).find((each) => each >= rough * 0.75) ?? rough;
+  const step = Math.max(round, least);
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step + 0);
   return found;
@@ -233,7 +236,8 @@ export function logTicks(low, high, count) {
     if (inside.length <= count + 1) return inside;
   }
   const every = Math.ceil(decades.length / count);
-  return decades.filter((_, i) => i % every === 0).map((each) => Number(`1e${each}`)).filter((each) => each >= low && each <= high);
+  const some = decades.filter((_, i) => i % every === 0).map((each) => Number(`1e${each}`));
+  return some.filter((each) => each >= low && each <= high);
 }
 
 const LETTERS = /** @type {[number, string][]} */ ([[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]);
@@ -254,7 +258,7 @@ export function tickTexts(values) {
 export function inDigits(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  const [unit, letter] = size >= 1e4 ? LETTERS.find(([each]) => size >= each) ?? [1, ""] : [1, ""];
+  const [unit, letter] = size >= 1e4 ? LETTERS.find(([each]) => size >= 0.9995 * each) ?? [1, ""] : [1, ""];
   const scaled = value / unit;
   let text = Number.isInteger(value) && !letter ? value.toLocaleString("en") : String(Number(scaled.toPrecision(3)));
   if (size >= 100 && size < 1e4 && !Number.isInteger(value)) text = Math.round(value).toLocaleString("en");

@@ -45,7 +45,8 @@ const METRICS = {
   annecs: { title: "ANNECS", note: "environments that were new and got solved", zero: true, whole: true },
   active: { title: "Active", note: "environments", zero: true, whole: true },
   archived: { title: "Archived", note: "environments", zero: true, whole: true },
-  "population.finished": { title: "Episodes finished", note: "% of those in active environments", share: true, zero: true },
+  "population.finished": { title: "Episodes finished", note: "% of those in active environments", share: true,
+    zero: true },
   best_transfer: { title: "Best transfer so far", note: "gain in score", zero: true },
   transfers: { title: "Transfers", note: "in all", zero: true, whole: true },
   rate: { title: "Speed", note: "environment steps per second of work", zero: true },
@@ -68,7 +69,8 @@ styled(`
   .curves > header select { margin-left: 0.35rem; }
   .curves .charts { display: grid; gap: 0 2.2rem; margin-top: 0.9rem;
     grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); }
-  .curves figure { margin: 0 0 1.5rem; min-width: 0; display: grid; grid-row: span 2; grid-template: subgrid / minmax(0, 1fr); }
+  .curves figure { margin: 0 0 1.5rem; min-width: 0; display: grid; grid-row: span 2;
+    grid-template: subgrid / minmax(0, 1fr); }
   .curves figcaption { display: flex; flex-wrap: wrap; gap: 0 0.6rem; align-items: baseline; align-content: end;
     margin-bottom: 0.35rem; }
   .curves figcaption span { color: var(--soft); font-size: 0.87rem; line-height: 1.35; }
@@ -77,11 +79,12 @@ styled(`
   .curves .legend button, .curves .legend button[aria-pressed="true"] { background: none; color: var(--ink);
     border-color: var(--line); display: inline-flex; flex-wrap: wrap; gap: 0 0.5rem; align-items: center;
     text-align: left; font-size: 0.92rem; }
-  .curves .legend button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through; border-style: dashed; }
+  .curves .legend button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through;
+    border-style: dashed; }
   .curves .legend small { color: var(--soft); font-size: 0.87rem; }
   .curves .swatch { width: 22px; height: 0; border-top: 3px solid; flex: none; }
   .curves .swatch.dashed { border-top-style: dashed; }
-  ${Array.from({ length: COLOURS + 1 }, (_, i) => `.curves .swatch.run-${i} { border-color: var(--run-${i}); }`).join("\n")}
+  ${Array.from({ length: COLOURS + 1 }, (_, i) => `.curves .run-${i} { border-color: var(--run-${i}); }`).join(" ")}
   .curves .compare { background: var(--raised); border-radius: 10px; padding: 0.8rem 1rem; margin-bottom: 0.8rem; }
   .curves .compare fieldset { border: 0; padding: 0; margin: 0; }
   .curves .compare ul { list-style: none; margin: 0.5rem 0 0; padding: 0; display: grid; gap: 0.2rem 1.2rem;
@@ -103,7 +106,10 @@ export default {
 };
 
 class Curves {
-  /** @param {HTMLElement} host @param {Page} page @param {boolean} compact @param {string[]} rest  runs to compare with */
+  /**
+   * @param {HTMLElement} host @param {Page} page @param {boolean} compact
+   * @param {string[]} rest  runs to compare with, one of each group
+   */
   constructor(host, page, compact, rest) {
     this.page = page;
     this.wanted = page.recorded ? [] : rest;
@@ -130,7 +136,8 @@ class Curves {
     /** @type {Map<string, {element: HTMLElement, note: HTMLElement, chart: ReturnType<typeof chart>}>} */
     this.charts = new Map();
 
-    const select = h("select", { "aria-label": "x axis", onchange: () => this.turn(/** @type {Axis} */ (select.value)) },
+    const turn = () => this.turn(/** @type {Axis} */ (select.value));
+    const select = h("select", { "aria-label": "x axis", onchange: turn },
       Object.entries(AXES).map(([value, name]) => h("option", { value, selected: value === this.axis }, name)));
     this.opener = button("Compare runs", () => this.open(Boolean(this.list.hidden)), { "aria-expanded": "false" });
     this.list = h("div", { class: "compare", hidden: true });
@@ -139,7 +146,8 @@ class Curves {
     this.grid = h("div", { class: "charts" });
     this.flat = h("p", { class: "soft flat", hidden: true });
     this.rows = h("div", { tabIndex: 0, role: "region", "aria-label": "Curves as a table" });
-    this.table = h("details", { class: "table", ontoggle: () => this.draw() }, h("summary", {}, "As a table"), this.rows);
+    this.table = h("details", { class: "table", ontoggle: () => this.draw() },
+      h("summary", {}, "As a table"), this.rows);
     this.said = h("p", { class: "hidden", "aria-live": "polite" });
     const tools = h("div", { class: "tools" }, h("label", {}, "over", select), page.recorded ? null : this.opener);
     host.replaceChildren(h("header", {}, h("h2", {}, "Curves"), compact ? "" : tools),
@@ -291,7 +299,8 @@ class Curves {
     const entry = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ i) => ({
       key, name, dashed: i > COLOURS, shown: !this.hidden.has(key), place: i && ((i - 1) % COLOURS) + 1,
     });
-    const found = [{ ...entry("", own, 0), seeds: [this.page.world.told.seed], histories: this.history ? [this.history] : [] }];
+    const alone = this.history ? [this.history] : [];
+    const found = [{ ...entry("", own, 0), seeds: [this.page.world.told.seed], histories: alone }];
     for (const [i, { key, name, runs }] of this.chosenGroups().entries()) {
       const histories = runs.flatMap((run) => (run.name === own ? this.history : this.others.get(run.name)) ?? []);
       if (!histories.length) continue;
@@ -402,7 +411,8 @@ class Curves {
     const rows = figures.flatMap(({ title, lines, options }) => lines.filter((line) => line.name).map((line) =>
       h("tr", {}, h("th", { scope: "row" }, lines.length > 1 || line.name !== title ? `${title}: ${line.name}` : title),
         places.map((x) => h("td", { class: "number" }, valued(line, x, options.yFormat ?? inDigits)?.text ?? "–")))));
-    this.rows.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "at"), head)), h("tbody", {}, rows)));
+    this.rows.replaceChildren(h("table", {},
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "at"), head)), h("tbody", {}, rows)));
   }
 }
 
@@ -427,7 +437,10 @@ function points(history, name, { axis, unit }) {
   return { x: unit === 1 ? x : x.map((each) => each * unit), y: factor === 1 ? y : y.map((each) => each * factor) };
 }
 
-/** One run: its scores with their spread, and its environments in one chart. @param {History} history @param {See} see */
+/**
+ * One run: its scores with their spread, and its environments in one chart.
+ * @param {History} history @param {See} see
+ */
 export function alone(history, see) {
   const of = (/** @type {string} */ name) => points(history, name, see);
   const named = (/** @type {string} */ key) => [{ name: "", colour: "--violet", ...of(key) }];
@@ -464,7 +477,10 @@ export function beside(entries, see, single) {
   return all.map((name) => figure(name, entries.flatMap((entry) => lines(entry, name, see, single)))).filter(there);
 }
 
-/** The lines of one entry. @param {Entry} entry @param {string} name @param {See} see @param {boolean} single @returns {Line[]} */
+/**
+ * The lines of one entry.
+ * @param {Entry} entry @param {string} name @param {See} see @param {boolean} single @returns {Line[]}
+ */
 function lines({ name: called, place, dashed, histories }, name, see, single) {
   const look = { colour: `--run-${place}`, dashed };
   const each = histories.map((history) => points(history, name, see)).filter((line) => line.x.length);
@@ -481,11 +497,14 @@ function names(histories) {
   const told = new Set(histories.flatMap((history) => [...history.columns.keys()]));
   if (told.has("steps")) told.add("rate");
   const known = Object.keys(METRICS).filter((name) => told.has(name));
-  const other = [...told].filter((name) => !(name in METRICS) && !name.startsWith("population.") && name !== "steps");
+  const other = [...told].filter((name) => !(name in METRICS) && !/^population[.]|^steps$/.test(name));
   return [...known, ...other.sort()];
 }
 
-/** A chart of one metric; of one that nobody described, by what its values are. @param {string} name @param {Line[]} lines @returns {Figure} */
+/**
+ * A chart of one metric; of one that nobody described, by what its values are.
+ * @param {string} name @param {Line[]} lines @returns {Figure}
+ */
 function figure(name, lines) {
   const about = METRICS[name] ?? { title: inWords(name), log: true };
   let [least, most] = [Infinity, -Infinity];
@@ -534,7 +553,7 @@ export function drawnAs({ seeds, histories }, single) {
   const count = histories.length;
   if (count === 1) return `seed ${seeds[0]}`;
   const needed = enough(count);
-  const band = single ? "thin: each run" : count < 5 ? "band: least to greatest" : "band: quartile to quartile";
-  const far = needed < count ? `, as far as ${needed} of them reach` : ", as far as all of them reach";
-  return `median of ${count} runs, seeds ${seedsInWords(seeds)}; ${band}${far}`;
+  const far = needed < count ? `${needed} of them` : "all of them";
+  const around = single ? "thin: each run" : count < 5 ? "band: least to greatest" : "band: quartile to quartile";
+  return `median of ${count} runs (seeds ${seedsInWords(seeds)}), as far as ${far} reach; ${around}`;
 }
