@@ -147,7 +147,8 @@ const labelled = (line, lines) => Boolean(line.name) || lines.length === 1;
 
 /** The values at x, or the last ones, in words. @param {Options} options @param {number|null} x */
 export function words({ label, lines, xName, xFormat = inDigits, yFormat = inDigits }, x) {
-  const said = lines.filter((line) => labelled(line, lines)).map((line) => valued(line, x, yFormat)).filter((each) => each !== null);
+  const said = lines.filter((line) => labelled(line, lines)).map((line) => valued(line, x, yFormat))
+    .filter((each) => each !== null);
   if (!said.length) return `${label}: nothing yet`;
   const ends = lines.filter((line) => line.x.length).map((line) => line.x[line.x.length - 1]);
   const at = `${xFormat(x ?? Math.max(...ends))} ${xName}`;

@@ -471,7 +471,10 @@ export function alone(history, see) {
   return [scores, environments, ...rest.map((name) => figure(name, named(name)))].filter(there);
 }
 
-/** Some runs and groups, one chart for each metric. @param {Entry[]} entries @param {See} see @param {boolean} single */
+/**
+ * Some runs and groups, one chart for each metric.
+ * @param {Entry[]} entries @param {See} see @param {boolean} single
+ */
 export function beside(entries, see, single) {
   const all = names(entries.flatMap((entry) => entry.histories));
   return all.map((name) => figure(name, entries.flatMap((entry) => lines(entry, name, see, single)))).filter(there);
