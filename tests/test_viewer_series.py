@@ -38,6 +38,11 @@ def test_points_are_spread_evenly_and_end_with_the_last_iteration(place: Place) 
     assert {len(column) for column in columns} == {10}
 
 
+def test_hours_are_those_of_all_iterations_before(place: Place) -> None:
+    place.edit("UPDATE clock SET seconds = 36 * iteration")
+    assert ask(place, 5)["hours"] == pytest.approx([0.36, 1.36, 3.0, 5.28, 8.2])
+
+
 def test_what_is_told_now_and_then_is_the_last_of_its_stretch(place: Place) -> None:
     whole = ask(place, 1000)
     name = next(iter(whole["values"]))

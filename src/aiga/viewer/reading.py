@@ -197,7 +197,7 @@ def _missing(wanted: list[int], found: Container[int], after: int = 0) -> list[t
 
 def _worked(store: Store, stride: int, count: int) -> list[float]:
     """Seconds of work up to the end of each stretch of `stride` iterations."""
-    stretch = (_c.iteration - 1).op("/")(stride).label("stretch")
+    stretch = ((_c.iteration - 1) // stride).label("stretch")
     rows = store.select(sa.select(stretch, sa.func.sum(_c.seconds)).group_by(stretch).order_by(stretch))
     seconds = dict(map(tuple, rows))
     return np.cumsum([seconds.get(i, 0.0) for i in range(count)]).tolist()

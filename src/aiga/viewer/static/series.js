@@ -5,8 +5,9 @@
  * @typedef {"iteration"|"hours"|"steps"} Axis
  * @typedef {{name: string, system: string, seed: number, settings?: string, running?: boolean}} Told  of a run
  * @typedef {{key: string, name: string, runs: Told[]}} Group  runs that differ in nothing but their seeds
- * @typedef {{x: number[], y: Column, low: Column, high: Column, whole: boolean}} Banded
- *   `whole`: the band goes from the least to the greatest, not from quartile to quartile
+ * @typedef {{x: number[], y: Column, low: Column, high: Column, full: number, whole: boolean}} Banded
+ *   `full`: at so many of the first places all lines are there; `whole`: the band goes from the least to the
+ *   greatest, not from quartile to quartile
  */
 
 export const MOST = 600; // points of a line
@@ -166,9 +167,9 @@ export function banded(lines, { count = 240, steps = false } = {}) {
   const some = lines.filter((line) => line.x.length);
   const whole = some.length < QUARTILES_FROM;
   /** @type {Banded} */
-  const found = { x: [], y: [], low: [], high: [], whole };
+  const found = { x: [], y: [], low: [], high: [], full: 0, whole };
   if (!some.length) return found;
-  const first = Math.min(...some.map((line) => line.x[0]));
+  const first = Math.max(...some.map((line) => line.x[0]));
   const last = Math.max(...some.map((line) => line.x[line.x.length - 1]));
   const places = some.map(() => 0);
   for (let i = 0; i < count; i++) {
@@ -180,6 +181,7 @@ export function banded(lines, { count = 240, steps = false } = {}) {
       if (value !== null) there.push(value);
     }
     if (there.length < enough(lines.length)) continue;
+    if (there.length === some.length && found.full === found.x.length) found.full++;
     there.sort((a, b) => a - b);
     found.x.push(x);
     found.y.push(quantile(there, 0.5));

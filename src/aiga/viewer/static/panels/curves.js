@@ -81,6 +81,7 @@ styled(`
     text-align: left; font-size: 0.92rem; }
   .curves .legend button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through;
     border-style: dashed; }
+  .curves .legend button[aria-pressed="false"] small { display: none; }
   .curves .legend small { color: var(--soft); font-size: 0.87rem; }
   .curves .swatch { width: 22px; height: 0; border-top: 3px solid; flex: none; }
   .curves .swatch.dashed { border-top-style: dashed; }
@@ -489,10 +490,14 @@ function lines({ name: called, place, dashed, histories }, name, see, single) {
   const each = histories.map((history) => points(history, name, see)).filter((line) => line.x.length);
   if (!each.length) return [];
   if (histories.length === 1) return [{ name: called, ...look, ...each[0] }];
-  const { x, y, low, high } = banded(each, { steps: METRICS[name]?.whole });
-  const middle = { name: called, ...look, x, y };
-  if (!single) return [{ ...middle, band: { low, high } }];
-  return [...each.map((line) => ({ name: "", ...look, thin: true, ...line })), middle];
+  const { x, y, low, high, full } = banded(each, { steps: METRICS[name]?.whole });
+  const middle = { name: called, ...look, x: x.slice(0, full), y: y.slice(0, full) };
+  const from = Math.max(full - 1, 0);
+  // Runs that drop out move the median: what follows is told apart.
+  const tail = { name: full ? "" : called, ...look, thin: true, dashed: true, x: x.slice(from), y: y.slice(from) };
+  const tails = full < x.length ? [tail] : [];
+  if (!single) return [...tails, { ...middle, band: { low: low.slice(0, full), high: high.slice(0, full) } }];
+  return [...each.map((line) => ({ name: "", ...look, thin: true, ...line })), ...tails, middle];
 }
 
 /** What is told of any of the histories, in the order of the charts. @param {History[]} histories */
@@ -556,7 +561,7 @@ export function drawnAs({ seeds, histories }, single) {
   const count = histories.length;
   if (count === 1) return `seed ${seeds[0]}`;
   const needed = enough(count);
-  const far = needed < count ? `${needed} of them` : "all of them";
   const around = single ? "thin: each run" : count < 5 ? "band: least to greatest" : "band: quartile to quartile";
-  return `median of ${count} runs (seeds ${seedsInWords(seeds)}), as far as ${far} reach; ${around}`;
+  const far = needed < count ? `; dashed: only ${needed} or more of them reach` : "";
+  return `median of ${count} runs (seeds ${seedsInWords(seeds)}), ${around}${far}`;
 }
