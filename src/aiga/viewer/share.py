@@ -37,7 +37,7 @@ def share(
             "runs": {"folder": "", "runs": [{**told, "running": False}]},
             path: {**told, "running": False},
             f"{path}/environments": reading.environments(store),
-            f"{path}/series?points=300": reading.series(store, 300),
+            f"{path}/series": reading.series(store, 300),
             f"{path}/matrix": reading.matrix(store),
             f"{path}/digest?after=0": reading.digest(store, 0, say),
             **{
