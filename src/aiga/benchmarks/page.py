@@ -2,8 +2,8 @@
 
 A made-up run with 10,000 environments and 40 active ones stands for weeks of POET. What looking costs is
 measured on a real run: the same iterations, played alone and beside the page in turn. They are the same work,
-so the ratio of their times is the cost; the browser's own is measured apart from the server's, as it may be on
-another machine.
+so the ratio of their times is the cost. The browser's own is measured apart from the server's, as it may be
+on another machine.
 """
 
 from __future__ import annotations
@@ -30,10 +30,16 @@ SECONDS = 5.0  # that frames are counted
 ROUNDS = 5
 MINUTES = 1.0  # that memory is watched; AIGA_MINUTES sets another number
 # A run that has eight active environments after a few iterations, whatever its walkers can do.
-BUSY = (
-    "--preset=laptop --reproduce-every=2 --reproduce-score=-1000 --minimal-low=-1000 --minimal-high=1000 "
-    "--admit=4 --transfer-every=6 --iterations=30"
-).split()
+BUSY = [
+    "--preset=laptop",
+    "--reproduce-every=2",
+    "--reproduce-score=-1000",
+    "--minimal-low=-1000",
+    "--minimal-high=1000",
+    "--admit=4",
+    "--transfer-every=6",
+    "--iterations=30",
+]
 FRAMES = """seconds => { window.counted = new Promise(done => {
   const begin = performance.now(); let frames = 0, last = begin, longest = 0;
   const count = now => {
@@ -255,8 +261,8 @@ def _memory(opened: Any, address: str) -> Iterator[dict[str, Any]]:
 
 
 def _costs() -> Iterator[dict[str, Any]]:
-    """Seconds of the same iterations: beside the server and a page on another machine, and beside the server and
-    a browser here, each as a ratio to those of the run alone."""
+    """Seconds of the same iterations: beside the server and a page on another machine, and beside the server
+    and a browser here, each as a ratio to those of the run alone."""
     ways: dict[str, Callable[[Path], Any]] = {
         "alone": lambda runs: ExitStack(),
         "page": _visited,
@@ -320,7 +326,7 @@ def _visited(runs: Path) -> Iterator[None]:
                     if turn % 24 == 0:
                         ask.get("/digest?after=0")
                     if turn % 100 == 1:
-                        ids = [row for row in ask.get("/environments").json()["environments"]["id"]][-8:]
+                        ids = ask.get("/environments").json()["environments"]["id"][-8:]
                         ask.get("/films?" + "&".join(f"pair={n}~{n}~0" for n in ids))
 
     with page_server(runs) as address:

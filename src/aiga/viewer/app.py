@@ -204,7 +204,7 @@ class Page:
             pairs = reading.active(store, MOST_FILMS)
             asked = [self._asked(store, f"{number}~{number}~0") for number in pairs]
         if shown.behaviour is None:
-            raise HTTPException(404, "run: how its agents move has no measure")
+            return {"measures": [], "median": [], "agents": []}
         return self.films.strangest(shown, config, asked)
 
     def video(self, request: Request) -> Response:

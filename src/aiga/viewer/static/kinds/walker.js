@@ -304,22 +304,19 @@ function lidar(c, ground, pose, see) {
 
 /** @type {import("aiga/types.js").Kind} */
 const kind = {
+  lidar: true,
+
   scene(c, ground, film, seconds, box, { lidar: rayed = false, scale = box.height / 6.5, simple = false } = {}) {
     const pose = film ? moment(film, seconds, scratch) : null;
     const x = pose ? pose[0] + (0.12 * box.width) / scale : (0.5 * box.width) / scale;
     const y = level(ground, x) + (0.22 * box.height) / scale;
     const see = camera(box, x, y, scale);
-    c.save();
-    c.beginPath();
-    c.roundRect(box.x, box.y, box.width, box.height, 9);
-    c.clip();
     backdrop(c, box, x, simple);
     earth(c, ground, box, see, simple);
     if (pose) {
       if (rayed) lidar(c, ground, pose, see);
       walker(c, pose, see);
     }
-    c.restore();
   },
 
   overview(c, ground, box, { film = null, seconds = 0 } = {}) {
@@ -328,16 +325,13 @@ const kind = {
     const scale = box.width / (ground.left.length * CELL);
     // Heights are drawn up to twice as large as lengths: obstacles are low, and courses long.
     const squash = Math.min(2, box.height / scale / (high - low));
-    const middle = low + box.height / scale / squash / 2;
+    // What height is to spare is shared by the sky and the earth.
+    const spare = box.height / scale / squash - (high - low);
+    const middle = (high + low) / 2 + 0.2 * spare;
     const see = camera(box, (ground.left.length * CELL) / 2, middle, scale, squash);
-    c.save();
-    c.beginPath();
-    c.rect(box.x, box.y, box.width, box.height);
-    c.clip();
     backdrop(c, box, 0, true);
     earth(c, ground, box, see, true);
     if (film) walker(c, moment(film, seconds, scratch), see);
-    c.restore();
   },
 
   words(film, seconds) {
