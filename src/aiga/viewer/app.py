@@ -296,7 +296,7 @@ class Page:
         told = self.run(request)
         with self.store(request) as store:
             entry = self._entry(store)
-            page = share(store, entry.shown if entry else None, told, self._words(store), self.films)
+            page = share(store, entry.shown if entry else None, told, self._words(store), self.films, self.extra)
         name = f"{request.path_params['run']}.html"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return HTMLResponse(page, headers=headers)

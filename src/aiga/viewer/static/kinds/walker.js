@@ -336,8 +336,9 @@ const kind = {
 
   words(film, seconds) {
     const [x] = moment(film, seconds, scratch);
-    const reached = film.finished ? "it reaches the end" : `it gets to ${film.moments[(film.count - 1) * film.width].toFixed(1)} m`;
-    return `walker at ${x.toFixed(1)} m of ${GOAL.toFixed(0)} m; ${reached}, return ${film.total?.toFixed(1) ?? "none"}`;
+    const last = film.moments[(film.count - 1) * film.width];
+    const end = film.finished ? "it reaches the end" : `it gets to ${last.toFixed(1)} m`;
+    return `walker at ${x.toFixed(1)} m of ${GOAL.toFixed(0)} m; ${end}, return ${film.total?.toFixed(1) ?? "none"}`;
   },
 };
 
