@@ -40,7 +40,7 @@ const across = (sight) => (/** @type {number} */ iteration) => iteration * sight
 const down = (sight) => (/** @type {number} */ lane) => lane * sight.sy + sight.ty;
 
 /** @param {Sight} sight  how thick lives are, in px */
-const thick = (sight) => Math.min(Math.max(sight.sy * 0.2, 1.2), 5);
+const thick = (sight) => (sight.sy < DENSE ? Math.max(0.42 * sight.sy, 1.2) : Math.min(Math.max(0.2 * sight.sy, 3), 5));
 
 /** @param {Sight} sight */
 export const ribbonHeight = (sight) => (sight.sy < RIBBON ? 0 : Math.min(sight.sy * 0.72, 46));
@@ -48,8 +48,8 @@ export const ribbonHeight = (sight) => (sight.sy < RIBBON ? 0 : Math.min(sight.s
 /** What a part of the plane shows. @param {Lanes} lanes @param {Sight} sight @param {number} now */
 export function seen(lanes, sight, now) {
   const [from, to] = [-sight.tx / sight.sx, (sight.width - sight.tx) / sight.sx];
-  // A connector begins before its life does.
-  return lanes.within(from, to + 40 / sight.sx, -sight.ty / sight.sy - 0.6, (sight.height - sight.ty) / sight.sy + 0.6, now);
+  // A connector begins before its life does, a dot reaches beyond its end.
+  return lanes.within(from - 8 / sight.sx, to + 40 / sight.sx, -sight.ty / sight.sy - 0.6, (sight.height - sight.ty) / sight.sy + 0.6, now);
 }
 
 /** The outlines of grounds, asked for when they are first seen. */
@@ -90,7 +90,8 @@ function silhouette({ left, right }) {
   const path = new Path2D();
   const [low, high] = [Math.min(...left, ...right), Math.max(...left, ...right)];
   const range = Math.max(high - low, 4);
-  const y = (/** @type {number} */ height) => 0.16 + (0.62 * (height - (low + high - range) / 2)) / range;
+  // The upper half is left to what is written there.
+  const y = (/** @type {number} */ height) => 0.1 + (0.42 * (height - (low + high - range) / 2)) / range;
   path.moveTo(0, -0.1);
   for (let i = 0; i < left.length; i++) {
     path.lineTo(i / left.length, y(left[i]));
@@ -101,21 +102,26 @@ function silhouette({ left, right }) {
   return path;
 }
 
-/** @typedef {{ink: string, alpha: number, width: number, some: Life[]}} Group */
+/** @typedef {{ink: string, alpha: number, join: number, width: number, some: Life[]}} Group  `join`: alpha of the
+ * lines to parents, which would hide the rest where many are close together */
 
 /**
- * Lives by how they are drawn: those that died out, those that live on in others, the active ones.
- * @param {Life[]} lives @returns {Group[]}
+ * Lives by how they are drawn: those that died out, those that live on in others, the active ones. Where there
+ * is no room for dots, those that died out are told apart by whether they were solved.
+ * @param {Life[]} lives @param {boolean} dense @returns {Group[]}
  */
-function grouped(lives) {
+function grouped(lives, dense) {
   const k = palette();
-  const [extinct, trunk, active] = [
-    { ink: k.soft, alpha: 0.42, width: 0.75, some: /** @type {Life[]} */ ([]) },
-    { ink: k.violet, alpha: 0.9, width: 1, some: /** @type {Life[]} */ ([]) },
-    { ink: k.green, alpha: 1, width: 1, some: /** @type {Life[]} */ ([]) },
-  ];
-  for (const life of lives) (life.about.ended === null ? active : life.lives ? trunk : extinct).some.push(life);
-  return [extinct, trunk, active];
+  const group = (/** @type {string} */ ink, /** @type {number} */ alpha, /** @type {number} */ join, width = 1) =>
+    ({ ink, alpha, join, width, some: /** @type {Life[]} */ ([]) });
+  const extinct = group(k.soft, dense ? 0.3 : 0.42, dense ? 0.16 : 0.3, 0.75);
+  const solved = dense ? group(k.gold, 0.5, 0.2, 0.75) : extinct;
+  const [trunk, active] = [group(k.violet, 1, 0.8), group(k.green, 1, 0.8)];
+  for (const life of lives) {
+    const { ended, solved: sun } = life.about;
+    (ended === null ? active : life.lives ? trunk : sun === null ? extinct : solved).some.push(life);
+  }
+  return dense ? [extinct, solved, trunk, active] : [extinct, trunk, active];
 }
 
 /**
@@ -123,21 +129,24 @@ function grouped(lives) {
  * @param {Context} c @param {Sight} sight @param {Life[]} lives @param {number} now @param {Grounds} grounds
  */
 export function* paintLives(c, sight, lives, now, grounds) {
-  const groups = grouped(lives);
-  for (const group of groups) yield* joins(c, sight, group);
-  for (const group of groups) yield* lines(c, sight, group, now);
-  yield* suns(c, sight, lives);
+  const groups = grouped(lives, sight.sy < DENSE);
+  for (const group of groups) {
+    yield* joins(c, sight, group);
+    if (sight.sy < DENSE) yield* lines(c, sight, group, now);
+  }
+  if (sight.sy >= DENSE) for (const group of groups) yield* lines(c, sight, group, now);
+  yield* suns(c, sight, lives.filter((life) => !roomy(sight, life, now)));
   if (ribbonHeight(sight)) yield* ribbons(c, sight, groups, now, grounds);
   c.globalAlpha = 1;
 }
 
 /** @param {Context} c @param {Sight} sight @param {Group} group */
-function* joins(c, sight, { ink, alpha, width, some }) {
+function* joins(c, sight, { ink, join: alpha, width, some }) {
   const [px, py] = [across(sight), down(sight)];
   c.strokeStyle = ink;
-  c.lineWidth = Math.max(width * thick(sight) * 0.5, 0.8);
+  c.lineWidth = Math.max(width * thick(sight) * 0.45, 0.8);
   for (let i = 0; i < some.length; i += PORTION) {
-    c.globalAlpha = alpha * (sight.sy < DENSE ? 0.5 : 0.75);
+    c.globalAlpha = alpha;
     c.beginPath();
     for (const life of some.slice(i, i + PORTION)) {
       if (life.parent) join(c, px(life.about.born), py(life.lane), px(life.parent.about.born), py(life.parent.lane));
@@ -178,18 +187,15 @@ function* lines(c, sight, { ink, alpha, width, some }, now) {
 function* suns(c, sight, lives) {
   const [px, py] = [across(sight), down(sight)];
   const k = palette();
-  const small = sight.sy < DENSE;
-  const radius = small ? 1 : Math.min(thick(sight) * 0.8 + 0.8, 4.5);
+  if (sight.sy < DENSE) return;
+  const radius = Math.min(thick(sight) * 0.8 + 0.8, 4.5);
   c.fillStyle = k.gold;
   c.strokeStyle = k.raised;
   c.lineWidth = 1;
-  for (const [i, { about, lane, lives: on }] of lives.entries()) {
+  c.globalAlpha = 1;
+  for (const [i, { about, lane }] of lives.entries()) {
     if (i % PORTION === PORTION - 1) yield;
-    if (about.solved === null) continue;
-    const [x, y] = [px(about.solved), py(lane)];
-    c.globalAlpha = small ? (on ? 0.9 : 0.5) : 1;
-    if (small) c.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
-    else sun(c, x, y, radius);
+    if (about.solved !== null) sun(c, px(about.solved), py(lane), radius);
   }
 }
 
@@ -251,7 +257,7 @@ function ribbon(c, sight, life, { x, width, ink, pale }, grounds) {
     c.fillStyle = k.gold;
     c.strokeStyle = k.raised;
     c.lineWidth = 1.5;
-    sun(c, Math.min(Math.max(across(sight)(life.about.solved), x), x + width), y, 4.5);
+    sun(c, Math.min(Math.max(across(sight)(life.about.solved), x + 6), x + width - 6), y + height, 4.5);
   }
   c.restore();
 }
@@ -285,7 +291,10 @@ export function paintNow(c, sight, lanes, painted, now) {
   const wide = thick(sight);
   const height = ribbonHeight(sight);
   c.globalAlpha = 1;
-  for (const { about, lane, parent } of lanes.active) {
+  c.font = "600 11px system-ui, sans-serif";
+  c.textBaseline = "middle";
+  c.textAlign = "left";
+  for (const { id, about, lane, parent } of lanes.active) {
     const [x, y] = [px(now), py(lane)];
     if (x < -20 || x > sight.width + 20 || y < 0 || y > sight.height) continue;
     const from = px(Math.max(about.born, painted));
@@ -301,6 +310,7 @@ export function paintNow(c, sight, lanes, painted, now) {
     c.beginPath();
     c.arc(x, y, Math.min(wide * 0.5 + 1.2, 4.5), 0, 2 * Math.PI);
     c.fill();
+    if (sight.sy >= 13) c.fillText(String(id), x + 8, y + 0.5);
   }
 }
 
@@ -360,8 +370,8 @@ export function paintLineage(c, sight, life, now, grounds) {
   const [up, below] = [ancestors(life), descendants(life).filter(inView)];
   const many = below.length > 700;
   for (const [some, ink] of /** @type {[Life[], string][]} */ ([[below, k.blue], [[...up, life].filter(joined(inView)), k.violet]])) {
-    const group = { ink, alpha: 1, width: 1.25, some };
-    if (!many || some !== below) run(joins(c, sight, { ...group, alpha: 1.3 }));
+    const group = { ink, alpha: 1, join: 0.9, width: 1.2, some };
+    if (!many || some !== below) run(joins(c, sight, group));
     run(lines(c, sight, group, now));
     if (ribbonHeight(sight)) run(ribbons(c, sight, [group], now, grounds));
   }
@@ -386,9 +396,9 @@ function ring(c, sight, life, now) {
  * @param {Context} c @param {Sight} sight @param {Life[]} lives @param {number} now @param {Grounds} grounds */
 export function paintFound(c, sight, lives, now, grounds) {
   const some = lives.filter(within(sight, now));
-  const groups = grouped(some).map((group) => ({ ...group, alpha: 1, width: 1.2 }));
+  const groups = grouped(some, sight.sy < DENSE).map((group) => ({ ...group, alpha: Math.max(group.alpha, 0.8), width: 1.2 }));
   for (const group of groups) run(lines(c, sight, group, now));
-  if (some.length < 700) run(suns(c, sight, some));
+  if (some.length < 700) run(suns(c, sight, some.filter((life) => !roomy(sight, life, now))));
   if (ribbonHeight(sight)) run(ribbons(c, sight, groups, now, grounds));
 }
 

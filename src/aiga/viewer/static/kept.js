@@ -3,12 +3,13 @@
 /**
  * @typedef {{sx: number, sy: number, tx: number, ty: number, width: number, height: number}} Sight
  *   plane to screen, x * sx + tx, y * sy + ty, and the size of the screen in CSS pixels
- * @typedef {{canvas: HTMLCanvasElement, sight: Sight, ratio: number, version: number}} Bitmap  its `sight` is that
- *   of the bitmap, margins included
+ * @typedef {{canvas: HTMLCanvasElement, sight: Sight, ratio: number, version: number, stamp: number}} Bitmap  its
+ *   `sight` is that of the bitmap, margins included
  */
 
 const MARGIN = [0.3, 0.15]; // of width and height, on each side
 const SLICE = 4; // ms of painting in a frame
+const BAND = 256; // px, what is painted apart: browsers put off the work of drawing, and all of it at once would show
 const REST = 140; // ms without movement after which the drawing is made sharp again
 const STRETCH = 1.6; // a bitmap scaled by more is replaced while the view still moves
 
@@ -17,16 +18,20 @@ const STRETCH = 1.6; // a bitmap scaled by more is replaced while the view still
  */
 export class Kept {
   /**
-   * @param {(context: CanvasRenderingContext2D, sight: Sight) => Generator} paint  yields often
+   * @param {(context: CanvasRenderingContext2D, sight: Sight, stamp: number) => Generator<undefined>} paint  a part of the
+   *   plane; yields often
    * @param {() => void} redraw  asks for a frame
+   * @param {() => number} stamp  the moment that a drawing is of
    */
-  constructor(paint, redraw) {
+  constructor(paint, redraw, stamp = () => 0) {
+    this.stamp = stamp;
+    this.band = document.createElement("canvas");
     this.paint = paint;
     this.redraw = redraw;
     this.version = 0;
     /** @type {Bitmap|null} */
     this.bitmap = null;
-    /** @type {{bitmap: Bitmap, work: Generator}|null} */
+    /** @type {{bitmap: Bitmap, work: Generator<true|undefined>}|null} */
     this.next = null;
     /** @type {HTMLCanvasElement|null} */
     this.spare = null;
@@ -93,8 +98,22 @@ export class Kept {
     context.clearRect(0, 0, w, h);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const inner = { sx: sight.sx, sy: sight.sy, tx: sight.tx + x, ty: sight.ty + y, width, height };
-    const bitmap = { canvas, sight: inner, ratio, version: this.version };
-    this.next = { bitmap, work: this.paint(context, inner) };
+    const bitmap = { canvas, sight: inner, ratio, version: this.version, stamp: this.stamp() };
+    this.next = { bitmap, work: this.bands(context, bitmap) };
+  }
+
+  /** @param {CanvasRenderingContext2D} whole @param {Bitmap} bitmap @returns {Generator<true|undefined>} */
+  * bands(whole, { sight, ratio, stamp }) {
+    const { band } = this;
+    const context = /** @type {CanvasRenderingContext2D} */ (band.getContext("2d"));
+    for (let x = 0; x < sight.width; x += BAND) {
+      // Setting its size clears a canvas.
+      [band.width, band.height] = [BAND * ratio, Math.round(sight.height * ratio)];
+      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      yield* this.paint(context, { ...sight, tx: sight.tx - x, width: BAND }, stamp);
+      whole.drawImage(band, x, 0, BAND, sight.height);
+      yield true;
+    }
   }
 
   /** @param {number} time  ms */
@@ -102,7 +121,9 @@ export class Kept {
     const until = performance.now() + time;
     const { next } = this;
     while (next && performance.now() < until) {
-      if (!next.work.next().done) continue;
+      const { done, value } = next.work.next();
+      if (value && time < Infinity) return;
+      if (!done) continue;
       this.spare = this.bitmap?.canvas ?? null;
       this.bitmap = next.bitmap;
       this.next = null;

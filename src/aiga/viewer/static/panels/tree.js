@@ -22,7 +22,7 @@ const STEEP = 0.42; // lanes grow by this power of what iterations grow by
 const CROWD = 1500; // lives in view beyond which news are painted now and then
 const NOW_AND_THEN = 4000; // ms
 const FLIGHT = 0.6; // s
-const ARROWS = 250; // the strongest transfers in view
+const ARROWS = 0.12; // transfers to a pixel of width, the strongest
 const LATELY = 3.5; // lives, which "latest" shows
 
 styled(`
@@ -32,9 +32,12 @@ styled(`
 .tree-frame canvas:active { cursor: grabbing; }
 .tree-frame canvas.over { cursor: pointer; }
 .tree-frame canvas:focus-visible { outline-offset: -2px; }
-.tree-caption { position: absolute; left: 0; top: 0; pointer-events: none; background: var(--card); border-radius: 8px;
+.tree-caption { position: absolute; left: 0; top: 0; display: flex; flex-wrap: wrap; gap: 0 0.7em;
+  align-items: baseline; pointer-events: none; background: var(--card); border-radius: 8px;
   border: 1px solid var(--line); box-shadow: var(--shade); padding: 0.35rem 0.6rem; font-size: 0.85rem;
-  line-height: 1.4; max-width: 250px; font-variant-numeric: tabular-nums; }
+  line-height: 1.4; max-width: 270px; font-variant-numeric: tabular-nums; }
+.tree-caption[hidden] { display: none; }
+.tree-caption span { white-space: nowrap; }
 .tree-caption b { font: 600 1rem var(--serif); }
 .tree-zoom { position: absolute; right: 8px; bottom: 8px; display: flex; flex-direction: column; gap: 4px; }
 .tree-zoom button { width: 34px; padding: 0; line-height: 1; font-size: 1.1rem; box-shadow: var(--shade); }
@@ -51,7 +54,7 @@ styled(`
   padding: 0 0.35em; border: 1px solid var(--line); }
 .tree-find { display: flex; gap: 0.5rem; align-items: center; }
 .tree-find input { width: 15rem; max-width: 60vw; }
-.tree-find output { min-width: 4.5rem; }
+.tree-find output:empty { display: none; }
 .tree-list { margin-top: 0.8rem; }
 .tree-list summary { cursor: pointer; padding: 0.2rem 0; }
 @media (max-width: 600px) {
@@ -122,11 +125,10 @@ class Tree {
       least: 1e-6, most: 60, free: compact,
       tap: (x, y) => this.tapped(x, y), hover: (x, y) => this.hovered(x, y),
     }, () => this.keep());
-    this.kept = new Kept((context, sight) => this.paint(context, sight), () => this.surface.redraw());
+    this.kept = new Kept((...part) => this.paint(...part), () => this.surface.redraw(), () => this.now);
     this.grounds = new Grounds((id) => page.films.ground(id), () => this.kept.forget());
     this.mode = /** @type {"all"|"latest"|"free"} */ ("all");
     this.size = { width: 0, height: 0 };
-    this.painted = { now: 0, next: 0, count: 0 }; // the iterations of the bitmap and of the one under way
     /** @type {Life|null} */
     this.over = null;
     /** @type {Life|null} */
@@ -243,7 +245,7 @@ class Tree {
 
   /** A bitmap of few lives is painted again at once, one of many now and then. */
   refresh() {
-    if (this.painted.count <= CROWD) this.kept.forget();
+    if (seen(this.lanes, { ...this.sight, ...this.size }, this.now).length <= CROWD) this.kept.forget();
     else this.later ??= setTimeout(() => {
       this.later = undefined;
       this.kept.forget();
@@ -331,10 +333,8 @@ class Tree {
   keep() {
     const { sight, size } = this;
     const { first } = this.span();
-    const clamp = (/** @type {number} */ at, /** @type {number} */ low, /** @type {number} */ high) =>
-      Math.min(Math.max(at, Math.min(low, high)), Math.max(low, high));
-    sight.tx = clamp(sight.tx, 0.3 * size.width - this.now * sight.sx, 0.7 * size.width - first * sight.sx);
-    sight.ty = clamp(sight.ty, 0.4 * size.height - this.lanes.bottom * sight.sy, 0.6 * size.height - this.lanes.top * sight.sy);
+    sight.tx = held(sight.tx, 0.3 * size.width - this.now * sight.sx, 0.7 * size.width - first * sight.sx);
+    sight.ty = held(sight.ty, 0.4 * size.height - this.lanes.bottom * sight.sy, 0.6 * size.height - this.lanes.top * sight.sy);
   }
 
   /** @param {Place} to */
@@ -376,11 +376,17 @@ class Tree {
   goTo(life, near) {
     const { sight, size } = this;
     const long = Math.max(end(life, this.now) - life.about.born, 1);
-    const least = Math.min(170 / long, sight.most);
+    const least = Math.min(130 / long, sight.most);
     const sx = near ? Math.max(sight.sx, Math.min(least, (0.8 * size.width) / long)) : sight.sx;
     const sy = sight.tall(sx);
     const middle = (life.about.born + end(life, this.now)) / 2;
-    const place = { sx, tx: size.width / 2 - middle * sx, ty: RULER + (size.height - RULER) / 2 - life.lane * sy };
+    const { first } = this.span();
+    const place = {
+      sx,
+      tx: held(size.width / 2 - middle * sx, size.width - 52 - this.now * sx, 16 - first * sx),
+      ty: held(RULER + (size.height - RULER) / 2 - life.lane * sy, size.height - 12 - (this.lanes.bottom + 0.6) * sy,
+        RULER - (this.lanes.top - 0.6) * sy),
+    };
     const [x, y] = [middle * sight.sx + sight.tx, life.lane * sight.sy + sight.ty];
     if (sx === sight.sx && x > 50 && x < size.width - 50 && y > RULER + 20 && y < size.height - 20) return;
     this.be("free");
@@ -399,8 +405,7 @@ class Tree {
     c.clearRect(0, 0, width, height);
     paintGrid(c, sight, this.now);
     this.kept.show(c, sight, element.width / width);
-    if (!this.kept.next) this.painted.now = this.painted.next;
-    paintNow(c, sight, this.lanes, this.painted.now, this.now);
+    paintNow(c, sight, this.lanes, this.kept.bitmap?.stamp ?? 0, this.now);
     this.highlight(c, sight, seconds);
     paintRuler(c, sight, this.now);
     this.placeCaption(sight);
@@ -419,21 +424,18 @@ class Tree {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} c @param {import("aiga/kept.js").Sight} sight */
-  * paint(c, sight) {
-    const now = this.now;
-    this.painted.next = now;
-    const lives = seen(this.lanes, sight, now);
-    this.painted.count = lives.length;
-    yield* paintLives(c, sight, lives, now, this.grounds);
+  /** @param {CanvasRenderingContext2D} c @param {import("aiga/kept.js").Sight} sight @param {number} now */
+  * paint(c, sight, now) {
+    yield* paintLives(c, sight, seen(this.lanes, sight, now), now, this.grounds);
     if (this.transfers) paintTransfers(c, sight, this.lanes, this.strongest(sight), this.best());
   }
 
   /** @param {import("aiga/kept.js").Sight} sight @returns {Transfer[]} */
   strongest(sight) {
-    const [from, to] = [-sight.tx / sight.sx, (sight.width - sight.tx) / sight.sx];
+    // Arrows bulge to the right.
+    const [from, to] = [(-45 - sight.tx) / sight.sx, (sight.width + 8 - sight.tx) / sight.sx];
     const some = this.page.world.transfers.filter(({ iteration }) => iteration >= from && iteration <= to);
-    return some.sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0)).slice(0, ARROWS).reverse();
+    return some.sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0)).slice(0, ARROWS * sight.width).reverse();
   }
 
   best() {
@@ -467,7 +469,7 @@ class Tree {
     if (!life) return;
     if (this.caption.dataset.id !== String(life.id)) {
       this.caption.dataset.id = String(life.id);
-      this.caption.replaceChildren(h("b", {}, String(life.id)), ` ${facts(life).join(" · ")}`);
+      this.caption.replaceChildren(h("b", {}, String(life.id)), ...facts(life).map((fact) => h("span", {}, fact)));
     }
     const [wide, tall] = [this.caption.offsetWidth, this.caption.offsetHeight];
     const [from, to] = [life.about.born, end(life, this.now)].map((at) => at * sight.sx + sight.tx);
@@ -588,6 +590,11 @@ class Tree {
     const next = at < 0 ? (by > 0 ? 0 : found.length - 1) : (at + by + found.length) % found.length;
     this.choose(found[next], true);
   }
+}
+
+/** @param {number} at @param {number} low @param {number} high  which may come the other way round */
+function held(at, low, high) {
+  return Math.min(Math.max(at, Math.min(low, high)), Math.max(low, high));
 }
 
 /** How much of the way the middle has gone when the scale has come to `sx`. @param {number} from @param {number} to
