@@ -13,7 +13,7 @@ import { ancestors, descendants, end } from "aiga/lanes.js";
  */
 
 export const RULER = 24; // px, at the top
-const RIBBON = 30; // px, the height of a lane from which on its lives are ribbons
+const RIBBON = 26; // px, the height of a lane from which on its lives are ribbons
 const WIDE = 44; // px, the least width of a ribbon
 const PORTION = 250; // strokes between two looks at the clock
 const MOST_GROUNDS = 900;
@@ -43,7 +43,7 @@ const down = (sight) => (/** @type {number} */ lane) => lane * sight.sy + sight.
 const thick = (sight) => (sight.sy < DENSE ? Math.max(0.42 * sight.sy, 1.2) : Math.min(Math.max(0.2 * sight.sy, 3), 5));
 
 /** @param {Sight} sight */
-export const ribbonHeight = (sight) => (sight.sy < RIBBON ? 0 : Math.min(sight.sy * 0.72, 46));
+export const ribbonHeight = (sight) => (sight.sy < RIBBON ? 0 : Math.min(sight.sy * 0.74, 46));
 
 /** What a part of the plane shows. @param {Lanes} lanes @param {Sight} sight @param {number} now */
 export function seen(lanes, sight, now) {
@@ -271,13 +271,14 @@ function inscribe(c, { id, about }, { x, y, width, height, pale }) {
   c.textAlign = "left";
   c.fillStyle = pale ? k.soft : k.ink;
   c.font = `600 ${size}px system-ui, sans-serif`;
-  c.fillText(String(id), x + 7, y + 4);
+  const top = y + (height > 24 ? 4 : 2.5);
+  c.fillText(String(id), x + 7, top);
   const used = c.measureText(String(id)).width + 14;
   if (about.score === null || width < used + 34) return;
   c.font = `${size}px system-ui, sans-serif`;
   c.globalAlpha = 0.75;
   c.textAlign = "right";
-  c.fillText(about.score.toFixed(0), x + width - 8, y + 4);
+  c.fillText(about.score.toFixed(0), x + width - 8, top);
 }
 
 /**

@@ -24,6 +24,7 @@ const NOW_AND_THEN = 4000; // ms
 const FLIGHT = 0.6; // s
 const ARROWS = 0.12; // transfers to a pixel of width, the strongest
 const LATELY = 3.5; // lives, which "latest" shows
+const LOWEST = 34; // px of a lane there: ribbons still show
 
 styled(`
 .tree-frame { height: clamp(340px, calc(100dvh - 300px), 900px); }
@@ -39,7 +40,7 @@ styled(`
 .tree-caption[hidden] { display: none; }
 .tree-caption span { white-space: nowrap; }
 .tree-caption b { font: 600 1rem var(--serif); }
-.tree-zoom { position: absolute; right: 8px; bottom: 8px; display: flex; flex-direction: column; gap: 4px; }
+.tree-zoom { position: absolute; left: 8px; bottom: 8px; display: flex; flex-direction: column; gap: 4px; }
 .tree-zoom button { width: 34px; padding: 0; line-height: 1; font-size: 1.1rem; box-shadow: var(--shade); }
 .tree-legend { display: flex; flex-wrap: wrap; gap: 0.15rem 1.1rem; margin-top: 0.6rem; font-size: 0.86rem;
   color: var(--soft); }
@@ -78,6 +79,11 @@ class Sight extends View {
   tall(sx) {
     const { fitted } = this;
     return Math.min(Math.max(fitted.sy * (sx / fitted.sx) ** STEEP, fitted.sy * 0.5), Math.max(TALLEST, fitted.sy));
+  }
+
+  /** How wide an iteration is where a lane is so tall. @param {number} sy  px */
+  wide(sy) {
+    return this.fitted.sx * (sy / this.fitted.sy) ** (1 / STEEP);
   }
 
   /** @param {number} dx @param {number} dy */
@@ -225,7 +231,7 @@ class Tree {
   /** What the heading and the canvas say. */
   tell() {
     const solved = [...this.lanes.lives.values()].filter((life) => life.about.solved !== null).length;
-    const words = `${counted(this.lanes.lives.size, "environment")}, ${this.lanes.active.size} active, ${solved} solved`;
+    const words = `${counted(this.lanes.lives.size, "environment")}, ${this.lanes.active.size} active, ${solved.toLocaleString("en")} solved`;
     if (this.summary && this.summary.textContent !== words) this.summary.textContent = words;
     this.surface.element.setAttribute("aria-label", `The tree of environments: ${words}. As a list below.`);
   }
@@ -289,10 +295,12 @@ class Tree {
     const all = this.whole();
     const lives = [...this.lanes.active];
     const mean = lives.reduce((sum, { about }) => sum + 2 * (this.now - about.born), 0) / Math.max(lives.length, 1);
-    const sx = Math.max(Math.min((this.size.width - 52) / (LATELY * Math.max(mean, 4)), this.sight.most), all.sx);
-    const sy = this.sight.tall(sx);
     const room = this.size.height - RULER;
     const lanes = lives.map(({ lane }) => lane).sort((a, b) => a - b);
+    const low = Math.max(room / ((lanes[lanes.length - 1] ?? 0) - (lanes[0] ?? 0) + 2), LOWEST);
+    const wanted = Math.min((this.size.width - 52) / (LATELY * Math.max(mean, 4)), this.sight.wide(low));
+    const sx = Math.max(Math.min(wanted, this.sight.most), all.sx);
+    const sy = this.sight.tall(sx);
     // The most lanes in one sight, where not all of them have room.
     let [best, middle] = [0, lanes[lanes.length >> 1] ?? 0];
     for (const low of lanes) {
@@ -606,10 +614,11 @@ function weight(from, to, sx, eased) {
 
 /** What there is to say of a life. @param {Life} life */
 function facts({ about, children }) {
+  const at = (/** @type {number} */ iteration) => `at ${iteration.toLocaleString("en")}`;
   const said = [about.score === null ? "no score" : `score ${about.score.toFixed(0)}`];
-  said.push(about.parent === null ? `the first, born at ${about.born}` : `born at ${about.born} from ${about.parent}`);
-  if (about.solved !== null) said.push(`solved at ${about.solved}`);
-  said.push(about.ended === null ? "active" : `archived at ${about.ended}`);
+  said.push(about.parent === null ? `born ${at(about.born)}, the first` : `born ${at(about.born)} from ${about.parent}`);
+  if (about.solved !== null) said.push(`solved ${at(about.solved)}`);
+  said.push(about.ended === null ? "active" : `archived ${at(about.ended)}`);
   if (children.length) said.push(children.length === 1 ? "1 child" : `${children.length} children`);
   return said;
 }
