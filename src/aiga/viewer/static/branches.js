@@ -381,7 +381,7 @@ export function paintLineage(c, sight, life, now, grounds) {
 }
 
 /** A frame around a life. @param {Context} c @param {Sight} sight @param {Life} life @param {number} now */
-function ring(c, sight, life, now) {
+export function ring(c, sight, life, now) {
   const height = roomy(sight, life, now) ? ribbonHeight(sight) + 6 : thick(sight) + 7;
   const x = across(sight)(life.about.born);
   c.strokeStyle = palette().ink;
@@ -432,7 +432,7 @@ export function paintTransfers(c, sight, lanes, transfers, best) {
   for (const { source, target, iteration, gain } of transfers) {
     const [from, to] = [lanes.lives.get(source), lanes.lives.get(target)];
     if (!from || !to) continue;
-    c.globalAlpha = 0.25 + 0.75 * Math.min(Math.max((gain ?? 0) / best, 0), 1);
+    c.globalAlpha = 0.3 + 0.7 * Math.min(Math.max((gain ?? 0) / best, 0), 1);
     arrow(c, px(iteration), py(from.lane), py(to.lane), sight.sy < DENSE ? 1 : 1.5);
   }
   c.globalAlpha = 1;

@@ -14,7 +14,7 @@ styled(`
 .listing th button { background: none; border: 0; padding: 0; min-height: 24px; color: inherit; font-weight: inherit; }
 .listing th[aria-sort] button::after { content: " ↓"; color: var(--violet); }
 .listing th[aria-sort="ascending"] button::after { content: " ↑"; }
-.listing td .link { min-width: 24px; min-height: 24px; }
+.listing td .link { min-width: 24px; min-height: 24px; text-align: right; }
 `);
 
 /**

@@ -10,7 +10,7 @@ import { palette } from "aiga/branches.js";
  * @typedef {{others: number, count: number, gain: number, best: number}} Sum  over one row or column
  */
 
-export const EDGES = { left: 58, top: 42, right: 64, bottom: 60 }; // px around the cells, for names and sums
+export const EDGES = { left: 58, top: 42, right: 64, bottom: 80 }; // px around the cells, for names and sums
 const GRID = 7; // px, the least side of a cell that has lines around it
 const NUMBERED = 24; // px, the least side of a cell that says its number
 const LEAST = 2; // px, so that a cell is seen from far away

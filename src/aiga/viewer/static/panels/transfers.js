@@ -19,7 +19,7 @@ import { rows } from "aiga/world.js";
 const AGAIN = 10_000; // ms between two questions about the matrix
 const FEW = 160; // environments that are shown all at once at first
 const LATEST = 80;
-const LISTED = 8;
+const LISTED = 12;
 
 styled(`
 .transfers-body { display: grid; gap: 1rem 2rem; align-items: start;
@@ -29,7 +29,7 @@ styled(`
 .matrix-frame canvas { cursor: grab; }
 .matrix-frame canvas.over { cursor: pointer; }
 .matrix-frame canvas:focus-visible { outline-offset: -2px; }
-.matrix-zoom { position: absolute; right: 8px; bottom: 8px; display: flex; gap: 4px; }
+.matrix-zoom { position: absolute; right: 10px; bottom: 4px; display: flex; flex-direction: column; gap: 4px; }
 .matrix-zoom button { width: 34px; padding: 0; line-height: 1; font-size: 1.1rem; }
 .matrix-caption { min-height: 2.9em; margin-top: 0.6rem; color: var(--soft); font-size: 0.92rem; }
 .matrix-caption b { color: var(--ink); }
@@ -359,7 +359,9 @@ class Transfers {
 const signed = (gain) => `${gain < 0 ? "−" : "+"}${Math.abs(gain).toLocaleString("en", { maximumFractionDigits: 0 })}`;
 
 /** @param {number} count */
-const times = (count) => ["never", "once", "twice", "three times", "four times"][count] ?? `${count.toLocaleString("en")} times`;
+const times = (count) => TIMES[count] ?? `${count.toLocaleString("en")} times`;
+const TIMES = ["never", "once", "twice", ...["three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+  .map((number) => `${number} times`)];
 
 /** @type {import("aiga/types.js").Panel} */
 export default { title: "Transfers", mount };

@@ -2,7 +2,7 @@
 
 import {
   Grounds, RULER, forgetPalette, paintFound, paintGrid, paintLineage, paintLives, paintNow, paintRuler,
-  paintTransfers, palette, ribbonHeight, seen,
+  paintTransfers, palette, ribbonHeight, ring, seen,
 } from "aiga/branches.js";
 import { View, onTheme, surface } from "aiga/canvas.js";
 import { button, counted, h, still, styled } from "aiga/dom.js";
@@ -22,7 +22,7 @@ const STEEP = 0.42; // lanes grow by this power of what iterations grow by
 const CROWD = 1500; // lives in view beyond which news are painted now and then
 const NOW_AND_THEN = 4000; // ms
 const FLIGHT = 0.6; // s
-const ARROWS = 0.12; // transfers to a pixel of width, the strongest
+const ARROWS = 0.045; // transfers to a pixel of width, the strongest
 const LATELY = 3.5; // lives, which "latest" shows
 const LOWEST = 34; // px of a lane there: ribbons still show
 
@@ -442,7 +442,8 @@ class Tree {
   strongest(sight) {
     // Arrows bulge to the right.
     const [from, to] = [(-45 - sight.tx) / sight.sx, (sight.width + 8 - sight.tx) / sight.sx];
-    const some = this.page.world.transfers.filter(({ iteration }) => iteration >= from && iteration <= to);
+    const some = this.page.world.transfers.filter(({ iteration, gain }) =>
+      iteration >= from && iteration <= to && (gain ?? 0) > 0);
     return some.sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0)).slice(0, ARROWS * sight.width).reverse();
   }
 
@@ -464,7 +465,13 @@ class Tree {
     c.fillRect(0, 0, sight.width, sight.height);
     c.globalAlpha = 1;
     if (this.found) paintFound(c, sight, this.found, this.now, this.grounds);
-    if (!life) return;
+    if (this.found && !this.over && life) ring(c, sight, life, this.now);
+    else if (life) this.related(c, sight, life);
+  }
+
+  /** A life's lineage and transfers. @param {CanvasRenderingContext2D} c @param {import("aiga/kept.js").Sight} sight
+   * @param {Life} life */
+  related(c, sight, life) {
     paintLineage(c, sight, life, this.now, this.grounds);
     const own = this.page.world.transfers.filter(({ source, target }) => source === life.id || target === life.id);
     paintTransfers(c, sight, this.lanes, own, this.best());
