@@ -49,7 +49,8 @@ export const ribbonHeight = (sight) => (sight.sy < RIBBON ? 0 : Math.min(sight.s
 export function seen(lanes, sight, now) {
   const [from, to] = [-sight.tx / sight.sx, (sight.width - sight.tx) / sight.sx];
   // A connector begins before its life does, a dot reaches beyond its end.
-  return lanes.within(from - 8 / sight.sx, to + 40 / sight.sx, -sight.ty / sight.sy - 0.6, (sight.height - sight.ty) / sight.sy + 0.6, now);
+  const [top, bottom] = [-sight.ty / sight.sy - 0.6, (sight.height - sight.ty) / sight.sy + 0.6];
+  return lanes.within(from - 8 / sight.sx, to + 40 / sight.sx, top, bottom, now);
 }
 
 /** The outlines of grounds, asked for when they are first seen. */
@@ -156,8 +157,12 @@ function* joins(c, sight, { ink, join: alpha, width, some }) {
   }
 }
 
-/** From the parent's line to the beginning of the child's. @param {Context} c */
-function join(c, /** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ first, /** @type {number} */ from) {
+/**
+ * To the beginning of a life from its parent's line.
+ * @param {Context} c @param {number} x @param {number} y @param {number} first  where the parent begins
+ * @param {number} from  the parent's line
+ */
+function join(c, x, y, first, from) {
   const reach = Math.min(Math.max(Math.abs(y - from) * 0.5, 5), 34, Math.max(x - first, 0));
   c.moveTo(x - reach, from);
   if (reach < 3) c.lineTo(x, y);
@@ -370,7 +375,8 @@ export function paintLineage(c, sight, life, now, grounds) {
   const inView = within(sight, now);
   const [up, below] = [ancestors(life), descendants(life).filter(inView)];
   const many = below.length > 700;
-  for (const [some, ink] of /** @type {[Life[], string][]} */ ([[below, k.blue], [[...up, life].filter(joined(inView)), k.violet]])) {
+  const line = [...up, life].filter(joined(inView));
+  for (const [some, ink] of /** @type {[Life[], string][]} */ ([[below, k.blue], [line, k.violet]])) {
     const group = { ink, alpha: 1, join: 0.9, width: 1.2, some };
     if (!many || some !== below) run(joins(c, sight, group));
     run(lines(c, sight, group, now));
@@ -397,7 +403,8 @@ export function ring(c, sight, life, now) {
  * @param {Context} c @param {Sight} sight @param {Life[]} lives @param {number} now @param {Grounds} grounds */
 export function paintFound(c, sight, lives, now, grounds) {
   const some = lives.filter(within(sight, now));
-  const groups = grouped(some, sight.sy < DENSE).map((group) => ({ ...group, alpha: Math.max(group.alpha, 0.8), width: 1.2 }));
+  const groups = grouped(some, sight.sy < DENSE)
+    .map((group) => ({ ...group, alpha: Math.max(group.alpha, 0.8), width: 1.2 }));
   for (const group of groups) run(lines(c, sight, group, now));
   if (some.length < 700) run(suns(c, sight, some.filter((life) => !roomy(sight, life, now))));
   if (ribbonHeight(sight)) run(ribbons(c, sight, groups, now, grounds));

@@ -9,7 +9,7 @@
 
 const MARGIN = [0.3, 0.15]; // of width and height, on each side
 const SLICE = 4; // ms of painting in a frame
-const BAND = 256; // px, what is painted apart: browsers put off the work of drawing, and all of it at once would show
+const BAND = 128; // px, what is painted apart: browsers put off the work of drawing, and all of it at once would show
 const REST = 140; // ms without movement after which the drawing is made sharp again
 const STRETCH = 1.6; // a bitmap scaled by more is replaced while the view still moves
 
@@ -18,8 +18,8 @@ const STRETCH = 1.6; // a bitmap scaled by more is replaced while the view still
  */
 export class Kept {
   /**
-   * @param {(context: CanvasRenderingContext2D, sight: Sight, stamp: number) => Generator<undefined>} paint  a part of the
-   *   plane; yields often
+   * @param {(context: CanvasRenderingContext2D, sight: Sight, stamp: number) => Generator<undefined>} paint
+   *   a part of the plane; yields often
    * @param {() => void} redraw  asks for a frame
    * @param {() => number} stamp  the moment that a drawing is of
    */
@@ -59,11 +59,11 @@ export class Kept {
       this.start(sight, ratio);
       this.work(Infinity);
     } else if (this.next || this.due(this.bitmap, sight)) {
-      if (!this.next) this.start(sight, ratio);
+      if (!this.next || this.outdated(this.next.bitmap, sight)) this.start(sight, ratio);
       this.work(SLICE);
     }
     if (this.bitmap) place(context, this.bitmap, sight, ratio);
-    if (this.next) this.redraw();
+    if (this.next || (this.bitmap && this.due(this.bitmap, sight))) this.redraw();
   }
 
   /** Notes movement, and asks for a frame when it has come to rest. @param {Sight} sight */
@@ -80,16 +80,22 @@ export class Kept {
     const { sight: had, version } = bitmap;
     const [px, py] = [sight.sx / had.sx, sight.sy / had.sy];
     const [left, top] = [sight.tx - had.tx * px, sight.ty - had.ty * py];
-    const covered = left <= 0 && top <= 0 && left + had.width * px >= sight.width && top + had.height * py >= sight.height;
+    const covered = left <= 0 && top <= 0 && left + had.width * px >= sight.width
+      && top + had.height * py >= sight.height;
     if (!covered || px > STRETCH || py > STRETCH || px < 1 / STRETCH || version !== this.version) return true;
     return (px !== 1 || py !== 1) && performance.now() - this.last.at > REST;
+  }
+
+  /** Whether what is being painted is not what the view came to rest at. @param {Bitmap} bitmap @param {Sight} sight */
+  outdated({ sight: { sx, sy } }, sight) {
+    return (sx !== sight.sx || sy !== sight.sy) && performance.now() - this.last.at > REST;
   }
 
   /** @param {Sight} sight @param {number} ratio */
   start(sight, ratio) {
     const [x, y] = [Math.round(sight.width * MARGIN[0]), Math.round(sight.height * MARGIN[1])];
     const [width, height] = [sight.width + 2 * x, sight.height + 2 * y];
-    const canvas = this.spare ?? document.createElement("canvas");
+    const canvas = this.next?.bitmap.canvas ?? this.spare ?? document.createElement("canvas");
     this.spare = null;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];

@@ -164,7 +164,10 @@ export class Lanes {
 /** Where a life ends, or has come to. @param {Life} life @param {number} now */
 export const end = (life, now) => life.about.ended ?? Math.max(now, life.about.born);
 
-/** The first of a row that ends at or after an iteration. @param {Life[]} row @param {number} from @param {number} now */
+/**
+ * The first of a row that ends at or after an iteration.
+ * @param {Life[]} row @param {number} from @param {number} now
+ */
 function after(row, from, now) {
   let [low, high] = [0, row.length];
   while (low < high) {

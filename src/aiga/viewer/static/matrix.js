@@ -7,7 +7,7 @@ import { palette } from "aiga/branches.js";
  * @typedef {CanvasRenderingContext2D} Context
  * @typedef {{source: number, target: number, count: number, gain: number, best: number}} Pair
  * @typedef {"count"|"gain"} Measure
- * @typedef {{others: number, count: number, gain: number, best: number}} Sum  over one row or column
+ * @typedef {{others: number, count: number, gain: number}} Sum  over one row or column
  */
 
 export const EDGES = { left: 58, top: 42, right: 64, bottom: 80 }; // px around the cells, for names and sums
@@ -33,9 +33,9 @@ export class Matrix {
       add(this.columns, pair.target, pair);
       this.cells.set(`${pair.source}>${pair.target}`, pair);
     }
-    this.most = { count: greatest(this.pairs, "count"), gain: greatest(this.pairs, "gain") };
-    this.mostRow = { count: greatest(this.rows.values(), "count"), gain: greatest(this.rows.values(), "gain") };
-    this.mostColumn = { count: greatest(this.columns.values(), "count"), gain: greatest(this.columns.values(), "gain") };
+    this.most = greatest(this.pairs);
+    this.mostRow = greatest(this.rows.values());
+    this.mostColumn = greatest(this.columns.values());
   }
 
   /** Those whose target lies within. @param {number} from @param {number} to */
@@ -73,15 +73,18 @@ export class Matrix {
 }
 
 /** @param {Map<number, Sum>} sums @param {number} id @param {Pair} pair */
-function add(sums, id, { count, gain, best }) {
-  const sum = sums.get(id) ?? { others: 0, count: 0, gain: 0, best: 0 };
-  sums.set(id, { others: sum.others + 1, count: sum.count + count, gain: sum.gain + gain, best: Math.max(sum.best, best) });
+function add(sums, id, { count, gain }) {
+  const sum = sums.get(id) ?? { others: 0, count: 0, gain: 0 };
+  sums.set(id, { others: sum.others + 1, count: sum.count + count, gain: sum.gain + gain });
 }
 
-/** @param {Iterable<any>} rows @param {Measure} measure */
-function greatest(rows, measure) {
-  let most = 1;
-  for (const row of rows) most = Math.max(most, row[measure]);
+/** @param {Iterable<{count: number, gain: number}>} rows */
+function greatest(rows) {
+  const most = { count: 1, gain: 1 };
+  for (const { count, gain } of rows) {
+    most.count = Math.max(most.count, count);
+    most.gain = Math.max(most.gain, gain);
+  }
   return most;
 }
 
@@ -195,7 +198,8 @@ export function paintEdges(c, sight, matrix, measure, lit) {
  * @param {number} low @param {number} high  px @param {Measure} measure
  */
 function sums(all, size, scale, shift, low, high, measure) {
-  const [first, last] = [Math.max(Math.floor((low - shift) / scale), 0), Math.min(Math.ceil((high - shift) / scale), size)];
+  const first = Math.max(Math.floor((low - shift) / scale), 0);
+  const last = Math.min(Math.ceil((high - shift) / scale), size);
   const together = Math.max(Math.ceil(LEAST / scale), 1);
   const found = [];
   for (let i = first - (first % together); i < last; i += together) {
@@ -212,7 +216,10 @@ function sums(all, size, scale, shift, low, high, measure) {
   return found;
 }
 
-/** @param {Context} c @param {Sight} sight @param {Matrix} matrix @param {{row: number|null, column: number|null}} lit */
+/**
+ * @param {Context} c @param {Sight} sight @param {Matrix} matrix
+ * @param {{row: number|null, column: number|null}} lit
+ */
 function names(c, sight, matrix, lit) {
   const k = palette();
   const { sx, tx, ty, width, height } = sight;
@@ -222,7 +229,8 @@ function names(c, sight, matrix, lit) {
   const steps = (/** @type {number} */ room) => [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
     .find((n) => n * sx >= room) ?? 20000;
   const [across, down] = [steps(wide), steps(15)];
-  const write = (/** @type {number} */ id, /** @type {number} */ x, /** @type {number} */ y, /** @type {boolean} */ bold) => {
+  /** @param {number} id @param {number} x @param {number} y @param {boolean} bold */
+  const write = (id, x, y, bold) => {
     c.font = `${bold ? 600 : 400} 11px system-ui, sans-serif`;
     c.fillStyle = bold ? k.ink : k.soft;
     c.fillText(String(id), x, y);

@@ -40,7 +40,8 @@ styled(`
   font-variant-numeric: tabular-nums; }
 /* the tools stand in two groups */
 .card.transfers > header > .tools { gap: 0.4rem 1rem; }
-.helpers li { display: grid; grid-template-columns: 3.2rem 1fr auto; gap: 0.5rem; align-items: center; min-height: 26px; }
+.helpers li { display: grid; grid-template-columns: 3.2rem 1fr auto; gap: 0.5rem; align-items: center;
+  min-height: 26px; }
 .helpers li.move { grid-template-columns: 1fr auto; }
 .helpers .bar { height: 8px; border-radius: 4px; background: var(--violet); min-width: 2px; }
 .helpers.gain .bar { background: var(--orange); }
@@ -99,8 +100,9 @@ class Transfers {
     const zoom = (/** @type {number} */ by) => this.view.zoom(by, this.surface.width / 2, this.surface.height / 2);
     this.frame.append(h("div", { class: "matrix-zoom" }, button("+", () => zoom(1.6), { "aria-label": "closer" }),
       button("−", () => zoom(1 / 1.6), { "aria-label": "further away" })));
-    const number = (/** @type {string} */ name, /** @type {string} */ title, digits = 0) =>
-      ({ name, title, value: (/** @type {any} */ row) => row[name], text: (/** @type {any} */ row) => row[name].toFixed(digits) });
+    /** @param {string} name @param {string} title @returns {import("aiga/listing.js").Column} */
+    const number = (name, title, digits = 0) =>
+      ({ name, title, value: (row) => row[name], text: (row) => row[name].toFixed(digits) });
     const place = (/** @type {string} */ name, /** @type {string} */ title) =>
       ({ ...number(name, title), open: (/** @type {any} */ row) => this.page.open(row[name]) });
     this.list = listing("pairs", [place("source", "agent of"), place("target", "moved into"), number("count", "times"),
@@ -108,7 +110,8 @@ class Transfers {
     this.details = h("details", { class: "transfers-list", ontoggle: () => this.details?.open && this.list?.fill() },
       h("summary", {}, "As a list"), this.list.element);
     const keys = h("span", { class: "hidden", id: "matrix-keys" },
-      "full stop and comma: to the next and the one before, the strongest first; Enter: open; arrows, plus, minus: move");
+      "full stop and comma: to the next and the one before, the strongest first; Enter: open; "
+      + "arrows, plus, minus: move; Home: all; End: the latest");
     element.setAttribute("aria-describedby", "matrix-keys");
     this.shown.append(h("div", {}, this.frame, this.caption, keys, this.details), this.helpers);
     this.show();
@@ -133,7 +136,8 @@ class Transfers {
     try {
       told = await this.page.source.get(`${this.page.path}/matrix`);
     } catch (error) {
-      this.caption.textContent = String(/** @type {Error} */ (error).message);
+      const said = String(/** @type {Error} */ (error).message);
+      (this.matrix.pairs.length ? this.caption : this.none).textContent = said;
       return;
     }
     if (this.gone) return;
@@ -172,7 +176,8 @@ class Transfers {
     this.shown.hidden = empty;
     const count = pairs.reduce((sum, pair) => sum + pair.count, 0);
     const best = Math.max(0, ...this.moves(1).map(({ gain }) => gain ?? 0));
-    const words = empty ? "" : `${counted(count, "transfer")} between ${counted(pairs.length, "pair")}, ${signed(best)} at best`;
+    const words = empty ? "" : `${counted(count, "transfer")} between ${counted(pairs.length, "pair")}, `
+      + `${signed(best)} at best`;
     this.summary.textContent = words;
     this.surface.element.setAttribute("aria-label", `Who helped whom, sources by targets: ${words}. As a list below.`);
     this.fill();
@@ -204,14 +209,15 @@ class Transfers {
     const open = (/** @type {number} */ id) =>
       button(String(id), () => this.page.open(id), { class: "link", "aria-label": `open environment ${id}` });
     this.helpers.className = `helpers ${measure}`;
-    this.helpers.replaceChildren(
-      h("div", {}, h("h3", {}, "Best helpers"), h("ol", {}, helpers.map(([id, sum]) =>
-        h("li", { title: `helped ${counted(sum.others, "other")}` }, open(id),
-          h("div", {}, h("div", { class: "bar", style: { width: `${(100 * sum[measure]) / mostRow[measure]}%` } })), value(sum))))),
-      h("div", {}, h("h3", {}, "Greatest leaps"), h("ol", {}, this.moves(LISTED).map(({ source, target, gain, iteration, kind }) =>
-        h("li", { class: "move", title: kind },
-          h("span", {}, open(source), " → ", open(target), h("span", { class: "soft" }, ` at ${iteration.toLocaleString("en")}`)),
-          signed(gain ?? 0))))));
+    const bar = (/** @type {number} */ share) =>
+      h("div", {}, h("div", { class: "bar", style: { width: `${100 * share}%` } }));
+    const lines = helpers.map(([id, sum]) => h("li", { title: `helped ${counted(sum.others, "other")}` }, open(id),
+      bar(Math.max(sum[measure], 0) / mostRow[measure]), value(sum)));
+    const leaps = this.moves(LISTED).map(({ source, target, gain, iteration, kind }) =>
+      h("li", { class: "move", title: kind }, h("span", {}, open(source), " → ", open(target),
+        h("span", { class: "soft" }, ` at ${iteration.toLocaleString("en")}`)), signed(gain ?? 0)));
+    this.helpers.replaceChildren(h("div", {}, h("h3", {}, "Best helpers"), h("ol", {}, lines)),
+      h("div", {}, h("h3", {}, "Greatest leaps"), h("ol", {}, leaps)));
   }
 
   // -- where one looks ----------------------------------------------------------------------------------------
@@ -305,27 +311,29 @@ class Transfers {
     if (id !== null) this.page.open(id);
   }
 
+  /** What is pointed at, in words. */
   say() {
     const { row, column } = this.lit;
+    const summed = (/** @type {import("aiga/matrix.js").Sum} */ { others, count, gain }) =>
+      `${counted(others, "other environment")} ${times(count)}, ${signed(gain)} in all.`;
     const { cells, rows: from, columns: into } = this.matrix;
     const pair = row !== null && column !== null ? cells.get(`${row}>${column}`) : undefined;
     const b = (/** @type {number|null} */ id) => h("b", {}, String(id));
     if (pair) {
-      const more = pair.count > 1 ? `${times(pair.count)}, ${signed(pair.best)} at best, ${signed(pair.gain)} in all` : `once, ${signed(pair.best)}`;
+      const more = pair.count === 1 ? `once, ${signed(pair.best)}`
+        : `${times(pair.count)}, ${signed(pair.best)} at best, ${signed(pair.gain)} in all`;
       this.caption.replaceChildren("The agent of ", b(row), " moved into ", b(column), ` ${more}.`);
     } else if (row !== null && column === null) {
       const sum = from.get(row);
-      this.caption.replaceChildren("The agents of ", b(row), sum
-        ? ` helped ${counted(sum.others, "other environment")} ${times(sum.count)}, ${signed(sum.gain)} in all.` : " helped nobody.");
+      this.caption.replaceChildren("The agents of ", b(row), sum ? ` helped ${summed(sum)}` : " helped nobody.");
     } else if (column !== null && row === null) {
       const sum = into.get(column);
-      this.caption.replaceChildren(b(column), sum
-        ? ` took agents from ${counted(sum.others, "other environment")} ${times(sum.count)}, ${signed(sum.gain)} in all.`
-        : " never took an agent from elsewhere.");
+      const said = sum ? ` took agents from ${summed(sum)}` : " never took an agent from elsewhere.";
+      this.caption.replaceChildren(b(column), said);
     } else {
       this.caption.textContent = "Each square: the agent of one environment moved into another, because it did better "
-        + `there than the one that lived in it. The darker, the ${this.measure === "count" ? "more often" : "more was gained"}; `
-        + "at the edges, the sums.";
+        + "there than the one that lived in it. The stronger its colour, the "
+        + `${this.measure === "count" ? "more often" : "more was gained"}; at the edges, the sums.`;
     }
   }
 
@@ -356,7 +364,7 @@ class Transfers {
 }
 
 /** @param {number} gain */
-const signed = (gain) => `${gain < 0 ? "−" : "+"}${Math.abs(gain).toLocaleString("en", { maximumFractionDigits: 0 })}`;
+const signed = (gain) => `${gain < 0 ? "−" : "+"}${Math.round(Math.abs(gain)).toLocaleString("en")}`;
 
 /** @param {number} count */
 const times = (count) => TIMES[count] ?? `${count.toLocaleString("en")} times`;

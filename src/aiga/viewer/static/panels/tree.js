@@ -149,6 +149,8 @@ class Tree {
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     this.later = undefined;
     this.listed = 0;
+    /** @type {import("aiga/types.js").Environment|null} */
+    this.captioned = null;
     this.caption = h("div", { class: "tree-caption", hidden: true });
     this.spoken = h("div", { class: "hidden", role: "status" });
     this.parts();
@@ -163,6 +165,8 @@ class Tree {
 
   parts() {
     const { element } = this.surface;
+    // Beside other panels a finger that moves up or down scrolls the page.
+    if (this.compact) element.style.touchAction = "pan-y";
     element.setAttribute("role", "application");
     element.setAttribute("aria-roledescription", "tree");
     element.addEventListener("keydown", (event) => this.key(event));
@@ -175,7 +179,8 @@ class Tree {
     this.latest = button("latest", () => this.turn("latest"), { "aria-pressed": "false" });
     this.arrows = button("transfers", () => this.toggle(), { "aria-pressed": "false",
       title: "who handed an agent to whom: the strongest in view" });
-    this.query = h("input", { type: "search", "aria-label": "find environments", placeholder: "17, solved, active, >250",
+    this.query = h("input", { type: "search", "aria-label": "find environments",
+      placeholder: "17, solved, active, >250",
       title: "ids, solved, unsolved, active, archived, >250 or <100 (score), from:17 (what came from it)",
       oninput: () => this.search(), onkeydown: (/** @type {KeyboardEvent} */ event) => {
         if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1);
@@ -186,7 +191,8 @@ class Tree {
       { name: "parent", title: "parent", value: (row) => row.parent, text: (row) => String(row.parent ?? "–"),
         open: (row) => this.page.open(row.parent) },
       { name: "born", title: "born", value: (row) => row.born },
-      { name: "ended", title: "archived", value: (row) => row.ended, text: (row) => row.ended?.toLocaleString("en") ?? "active" },
+      { name: "ended", title: "archived", value: (row) => row.ended,
+        text: (row) => row.ended?.toLocaleString("en") ?? "active" },
       { name: "solved", title: "solved", value: (row) => row.solved },
       { name: "score", title: "score", value: (row) => row.score, text: (row) => row.score?.toFixed(1) ?? "–" },
     ], () => (this.found ?? [...this.lanes.lives.values()]).map((life) => life.about), "id");
@@ -197,7 +203,8 @@ class Tree {
   header() {
     const tools = h("div", { class: "tools" },
       this.compact ? null : h("div", { class: "tree-find" }, this.query ?? null, this.count ?? null),
-      this.all, this.latest, this.compact ? button("open ›", () => this.page.go("tree"), { "aria-label": "open the tree" }) : this.arrows);
+      this.all, this.latest,
+      this.compact ? button("open ›", () => this.page.go("tree"), { "aria-label": "open the tree" }) : this.arrows);
     this.summary = h("span", { class: "soft" });
     return h("header", {}, h("h2", {}, "Tree"), this.summary, tools);
   }
@@ -205,8 +212,8 @@ class Tree {
   /** @returns {HTMLElement[]} */
   below() {
     const key = (/** @type {string} */ name, /** @type {string} */ words) => h("span", { class: name }, words);
-    const legend = h("div", { class: "tree-legend" }, key("active", "active"), key("trunk", "archived, lives on in others"),
-      key("gone", "archived, died out"), key("solved", "first solved"));
+    const legend = h("div", { class: "tree-legend" }, key("active", "active"),
+      key("trunk", "archived, lives on in others"), key("gone", "archived, died out"), key("solved", "first solved"));
     if (this.compact) return [legend];
     legend.append(key("moved", "agent handed over"));
     const keys = h("p", { class: "tree-keys soft", id: "tree-keys" });
@@ -231,7 +238,8 @@ class Tree {
   /** What the heading and the canvas say. */
   tell() {
     const solved = [...this.lanes.lives.values()].filter((life) => life.about.solved !== null).length;
-    const words = `${counted(this.lanes.lives.size, "environment")}, ${this.lanes.active.size} active, ${solved.toLocaleString("en")} solved`;
+    const words = `${counted(this.lanes.lives.size, "environment")}, ${this.lanes.active.size} active, `
+      + `${solved.toLocaleString("en")} solved`;
     if (this.summary && this.summary.textContent !== words) this.summary.textContent = words;
     this.surface.element.setAttribute("aria-label", `The tree of environments: ${words}. As a list below.`);
   }
@@ -275,7 +283,8 @@ class Tree {
 
   /** How wide the tree is, in iterations. */
   span() {
-    return { first: Math.min(this.lanes.first, this.now), long: Math.max(this.now - Math.min(this.lanes.first, this.now), 12) };
+    const first = Math.min(this.lanes.first, this.now);
+    return { first, long: Math.max(this.now - first, 12) };
   }
 
   /** @returns {Place} with the whole tree in sight */
@@ -283,7 +292,7 @@ class Tree {
     const { width, height } = this.size;
     const { first, long } = this.span();
     const { top, bottom } = this.lanes;
-    const sx = (width - 16 - (this.compact ? 20 : 52)) / long;
+    const sx = (width - 16 - (this.compact ? 34 : 52)) / long;
     const sy = Math.min((height - RULER - 12) / (bottom - top + 1.2), TALLEST);
     this.sight.fitted = { sx, sy };
     this.sight.least = Math.min(sx * 0.6, this.sight.most);
@@ -342,7 +351,8 @@ class Tree {
     const { sight, size } = this;
     const { first } = this.span();
     sight.tx = held(sight.tx, 0.3 * size.width - this.now * sight.sx, 0.7 * size.width - first * sight.sx);
-    sight.ty = held(sight.ty, 0.4 * size.height - this.lanes.bottom * sight.sy, 0.6 * size.height - this.lanes.top * sight.sy);
+    const { top, bottom } = this.lanes;
+    sight.ty = held(sight.ty, 0.4 * size.height - bottom * sight.sy, 0.6 * size.height - top * sight.sy);
   }
 
   /** @param {Place} to */
@@ -353,8 +363,7 @@ class Tree {
       return;
     }
     const { sx, tx, ty } = this.sight;
-    this.flight = { from: { sx, tx, ty }, to, begun: this.last };
-    this.flight.begun = -1;
+    this.flight = { from: { sx, tx, ty }, to, begun: -1 };
     this.surface.animate(true);
   }
 
@@ -465,7 +474,7 @@ class Tree {
     c.fillRect(0, 0, sight.width, sight.height);
     c.globalAlpha = 1;
     if (this.found) paintFound(c, sight, this.found, this.now, this.grounds);
-    if (this.found && !this.over && life) ring(c, sight, life, this.now);
+    if (this.found && this.found.length > 1 && !this.over && life) ring(c, sight, life, this.now);
     else if (life) this.related(c, sight, life);
   }
 
@@ -482,8 +491,8 @@ class Tree {
     const life = this.over ?? this.chosen;
     this.caption.hidden = !life;
     if (!life) return;
-    if (this.caption.dataset.id !== String(life.id)) {
-      this.caption.dataset.id = String(life.id);
+    if (this.captioned !== life.about) {
+      this.captioned = life.about;
       this.caption.replaceChildren(h("b", {}, String(life.id)), ...facts(life).map((fact) => h("span", {}, fact)));
     }
     const [wide, tall] = [this.caption.offsetWidth, this.caption.offsetHeight];
@@ -591,7 +600,8 @@ class Tree {
     const text = this.query?.value.trim() ?? "";
     const fits = text ? asked(text) : null;
     this.found = fits ? [...this.lanes.lives.values()].filter(fits) : null;
-    if (this.count) this.count.textContent = this.found ? counted(this.found.length, "match").replace("matchs", "matches") : text ? "?" : "";
+    const said = this.found ? `${this.found.length.toLocaleString("en")} found` : text ? "?" : "";
+    if (this.count) this.count.textContent = said;
     if (this.found?.length === 1) this.choose(this.found[0], true);
     if (this.details?.open) this.list?.fill();
     this.surface.redraw();
@@ -623,7 +633,7 @@ function weight(from, to, sx, eased) {
 function facts({ about, children }) {
   const at = (/** @type {number} */ iteration) => `at ${iteration.toLocaleString("en")}`;
   const said = [about.score === null ? "no score" : `score ${about.score.toFixed(0)}`];
-  said.push(about.parent === null ? `born ${at(about.born)}, the first` : `born ${at(about.born)} from ${about.parent}`);
+  said.push(`born ${at(about.born)}${about.parent === null ? "" : ` from ${about.parent}`}`);
   if (about.solved !== null) said.push(`solved ${at(about.solved)}`);
   said.push(about.ended === null ? "active" : `archived ${at(about.ended)}`);
   if (children.length) said.push(children.length === 1 ? "1 child" : `${children.length} children`);
@@ -642,7 +652,7 @@ export function asked(text) {
     const [, sign, bound] = /^([<>])(-?\d+(?:\.\d+)?)$/.exec(word) ?? [];
     const [, origin] = /^from:(\d+)$/.exec(word) ?? [];
     if (/^\d+$/.test(word)) ids.add(Number(word));
-    else if (sign) all.push(({ about: { score } }) => score !== null && (sign === ">" ? score > Number(bound) : score < Number(bound)));
+    else if (sign) all.push(({ about: { score } }) => score !== null && Math.sign(score - Number(bound)) === SIGNS[sign]);
     else if (origin) all.push((life) => comesFrom(life, Number(origin)));
     else if (STATES[word]) all.push(STATES[word]);
     else return null;
@@ -650,6 +660,9 @@ export function asked(text) {
   if (ids.size) all.push(({ id }) => ids.has(id));
   return (life) => all.every((fits) => fits(life));
 }
+
+/** @type {Record<string, number>} */
+const SIGNS = { ">": 1, "<": -1 };
 
 /** @type {Record<string, (life: Life) => boolean>} */
 const STATES = {
