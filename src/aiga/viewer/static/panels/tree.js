@@ -652,7 +652,7 @@ export function asked(text) {
     const [, sign, bound] = /^([<>])(-?\d+(?:\.\d+)?)$/.exec(word) ?? [];
     const [, origin] = /^from:(\d+)$/.exec(word) ?? [];
     if (/^\d+$/.test(word)) ids.add(Number(word));
-    else if (sign) all.push(({ about: { score } }) => score !== null && Math.sign(score - Number(bound)) === SIGNS[sign]);
+    else if (sign) all.push(({ about: { score: s } }) => s !== null && Math.sign(s - Number(bound)) === SIGNS[sign]);
     else if (origin) all.push((life) => comesFrom(life, Number(origin)));
     else if (STATES[word]) all.push(STATES[word]);
     else return null;
