@@ -11,10 +11,13 @@ os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import browser
 import postgres
+import walkers
 from stores import Place
 
 
@@ -43,3 +46,18 @@ def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def place(shelf: Place, tmp_path: Path) -> Place:
     """Room for the runs of one test in either store."""
     return shelf.empty(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A small run of POET on walkers, `walkers.NAME`. Not to be changed: take a copy."""
+    place = Place(tmp_path_factory.mktemp("walked"))
+    walkers.work(place, walkers.ITERATIONS)
+    return place
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Any]:
+    """A browser; where none is installed its tests are skipped, or fail if they must not be."""
+    with browser.started() as started:
+        yield started
