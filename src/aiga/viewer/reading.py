@@ -33,6 +33,8 @@ LATELY, FLAT = 20, 8.0  # a plateau: so many scores of an environment within so 
 _e, _t, _s, _m, _c = (
     table.c for table in (environments_table, transfers_table, scores_table, metrics_table, clock_table)
 )
+# PostgreSQL would put those without a gain first.
+_MOST_GAIN = _t.gain.desc().nulls_last()
 
 
 def overview(store: Store, running: bool) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def environments(store: Store) -> dict[str, Any]:
     with store.snapshot():
         cursor = store.summary().iteration
         rows = store.select(sa.select(*(_e[name] for name in FIELDS)).order_by(_e.id))
-        best = sa.select(*(_t[name] for name in MOVES)).order_by(_t.gain.desc(), _t.iteration, _t.seq)
+        best = sa.select(*(_t[name] for name in MOVES)).order_by(_MOST_GAIN, _t.iteration, _t.seq)
         moves = store.select(best.limit(MOST_MOVES))
     return {"cursor": cursor, "environments": _columns(FIELDS, rows), "transfers": _columns(MOVES, moves)}
 
@@ -74,10 +76,13 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
     with store.snapshot():
         summary = store.summary()
         scored = sa.select(_s.environment).where(_s.iteration > after).distinct()
-        changed = sa.or_(_e.born > after, _e.ended > after, _e.solved > after, _e.id.in_(scored))
+        entered = sa.select(_t.target).where(_t.iteration > after).distinct()
+        changed = sa.or_(
+            *(_e.born > after, _e.ended > after, _e.solved > after), _e.id.in_(scored), _e.id.in_(entered)
+        )
         rows = store.select(sa.select(*(_e[name] for name in FIELDS)).where(changed).order_by(_e.id))
         moves = sa.select(*(_t[name] for name in MOVES)).where(_t.iteration > after)
-        moves = store.select(moves.order_by(_t.gain.desc()).limit(MOST_EVENTS))
+        moves = store.select(moves.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(MOST_EVENTS))
         past = sa.select(_c.at, _c.seconds).where(_c.iteration > after).order_by(_c.iteration.desc())
         times = store.select(past.limit(MOST_EVENTS))
         told = events(store, kinds, after) if kinds else []
@@ -113,7 +118,7 @@ def environment(store: Store, number: int, say: Callable[[Any], str]) -> dict[st
         near = sa.select(*(_t[name] for name in MOVES)).where(
             sa.or_(_t.source == number, _t.target == number)
         )
-        moves = store.select(near.order_by(_t.gain.desc()).limit(200))
+        moves = store.select(near.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(200))
         children = store.select(sa.select(_e.id).where(_e.parent == number).order_by(_e.id))
         scores = store.select(
             sa.select(_s.iteration, _s.score, _s.finished)
@@ -137,8 +142,9 @@ def courses(store: Store, numbers: Sequence[int]) -> dict[int, Any]:
 
 
 def active(store: Store, most: int) -> list[int]:
-    """The active environments, the youngest first."""
-    rows = store.select(sa.select(_e.id).where(_e.ended.is_(None)).order_by(_e.id.desc()).limit(most))
+    """The active environments that have an agent, the youngest first."""
+    living = sa.select(_e.id).where(_e.ended.is_(None), _e.agent.is_not(None))
+    rows = store.select(living.order_by(_e.id.desc()).limit(most))
     return [row.id for row in rows]
 
 
@@ -188,7 +194,7 @@ def series(store: Store, points: int) -> dict[str, Any]:
 
 def _worked(store: Store, stride: int, count: int) -> list[float]:
     """Seconds of work up to the end of each stretch of `stride` iterations."""
-    stretch = (_c.iteration - 1).op("/")(stride).label("stretch")
+    stretch = ((_c.iteration - 1) // stride).label("stretch")
     rows = store.select(sa.select(stretch, sa.func.sum(_c.seconds)).group_by(stretch).order_by(stretch))
     seconds = dict(map(tuple, rows))
     return np.cumsum([seconds.get(i, 0.0) for i in range(count)]).tolist()
