@@ -1,6 +1,7 @@
 """Your own world under POET, complete: a car too weak for the hills that the program invents.
 
     aiga run examples/own_world.py --iterations 60    with a store, resume, and any number changed by a flag
+    aiga view --with examples/own_world.py            the page; kinds/car.js beside this file draws the cars
     python examples/own_world.py                      the same as a plain loop, below
 
 A world is two functions over a course, a space is four, and neither knows POET. The car is that of Moore
@@ -9,6 +10,7 @@ A world is two functions over a course, a space is four, and neither knows POET.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,11 +21,15 @@ import numpy as np
 from aiga.brains import MLP
 from aiga.interfaces import Array, View
 from aiga.learners import evolution_strategy as es
-from aiga.play import evaluator
+from aiga.play import evaluator, unflattener
+from aiga.play.rollouts import advance, start
+from aiga.registry import Film, Shown
+from aiga.runs.codec import decode
 from aiga.systems.environments.poet import POET, Config, State
 
 HILLS = 10  # a course is the height of the ground at x = 0, 1, ... 10; the car is to reach x = 10
 BRAIN = MLP((4, 8, 1))
+STEPS = 150  # of an episode
 
 
 @jax.tree_util.register_dataclass
@@ -104,7 +110,43 @@ CONFIG = Config(
 
 def system(config: Config = CONFIG) -> POET[Hills]:
     """POET in this world; `aiga run examples/own_world.py` asks for it too."""
-    return POET(config, HillSpace(), BRAIN, evaluator(CarWorld(), BRAIN, max_steps=150))
+    return POET(config, HillSpace(), BRAIN, evaluator(CarWorld(), BRAIN, max_steps=STEPS))
+
+
+# What the page needs to show a car: the ground, an episode as numbers, and kinds/car.js, which draws them.
+def ground(course: dict) -> np.ndarray:
+    """f32[2, HILLS]: the heights at both ends of each stretch, from a course as it is stored."""
+    heights = np.asarray(course["heights"], np.float32)
+    return np.stack([heights[:-1], heights[1:]])
+
+
+@jax.jit
+def _places(flat: jax.Array, course: Hills, seed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    world, weights = CarWorld(), unflattener(BRAIN)(flat)
+    step = advance(world, BRAIN, jax.random.key(seed), course)
+    first = start(world, BRAIN, jax.random.key(seed), course)
+    moments = jax.lax.scan(lambda now, _: (step(weights, now)[0], now), first, length=STEPS + 1)[1]
+    return moments.state.place, moments.view.reward * ~moments.done, world.finished(moments.state)
+
+
+def words(course: dict) -> str:
+    return f"hills of {max(course['heights']):.1f}, valleys of {min(course['heights']):.1f}"
+
+
+def film(config: Mapping, pairs: Sequence[tuple[dict, np.ndarray, int]]) -> list[Film]:
+    """Each episode as the places of the car, one number a moment."""
+    films = []
+    for course, weights, seed in pairs:
+        places, rewards, finished = map(np.asarray, _places(weights, decode(Hills, course), np.uint32(seed)))
+        end = int(np.argmax(finished)) + 1 if finished.any() else STEPS + 1
+        moments = places[:end, None].astype(np.float32)
+        films.append(Film("car", 20.0, moments, float(rewards.sum()), bool(finished.any())))
+    return films
+
+
+shown = Shown("car", film, ground, words)
+panels = ("today", "tree", "menagerie", "stage", "curves", "transfers", "share")
+files = ("kinds/car.js",)
 
 
 def main(iterations: int = 60, seed: int = 0) -> State[Hills]:

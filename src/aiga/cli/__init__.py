@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -464,7 +465,7 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
     name, config, seed = _settings(options, entry)
     seconds = options.minutes * 60 if options.minutes else options.hours * 3600 if options.hours else None
     run = Run(Path(options.system).name, seed, plain(config))
-    with Store.open(options.runs_dir / name, write=True, url=options.store) as store:
+    with ExitStack() as beside, Store.open(options.runs_dir / name, write=True, url=options.store) as store:
         progress = Progress(store, f"aiga run {options.system} --name {name}", options.iterations, seconds)
 
         def begun(iteration: int, changed: list[str]) -> None:
@@ -475,6 +476,8 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
                     f"note: other versions than last time may give other numbers: {'; '.join(changed)}"
                 )
             progress.begin(iteration)
+            if options.view:
+                beside.enter_context(_page(options, name))
 
         def stopping() -> None:
             progress.say("stopping after this iteration; Ctrl-C again stops at once and loses it")
@@ -482,7 +485,6 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
         try:
             about = About(name, run, options.runs_dir / name)
             with (
-                _page(options, name),
                 _system(options, entry, config) as system,
                 stop_on_signals(stopping) as stop,
                 outlets(options.sink, about, progress.say) as sinks,
@@ -507,22 +509,21 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
             print(f"stopped at once, as iteration {progress.iteration} left it", file=sys.stderr)
             raise
         print(_closing(store, options))
+        store.close()
+        if options.view and sys.stdout.isatty():
+            print("the page stays open; Ctrl-C ends it")
+            signal.pause()
     return 0
 
 
-@contextmanager
-def _page(options: argparse.Namespace, name: str) -> Iterator[None]:
-    """The page on the run, where it was asked for, as long as the run goes on."""
-    if not options.view:
-        yield
-        return
+def _page(options: argparse.Namespace, name: str) -> AbstractContextManager[None]:
+    """The page on the run, in a process of its own."""
     from aiga.viewer.serving import beside
 
     words = [name, "--runs-dir", str(options.runs_dir)]
     words += ["--store", options.store] if options.store else []
     words += ["--with", options.system] if options.system.endswith(".py") else []
-    with beside(words):
-        yield
+    return beside(words)
 
 
 @contextmanager

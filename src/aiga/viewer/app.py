@@ -204,7 +204,7 @@ class Page:
             pairs = reading.active(store, MOST_FILMS)
             asked = [self._asked(store, f"{number}~{number}~0") for number in pairs]
         if shown.behaviour is None:
-            raise HTTPException(404, "run: how its agents move has no measure")
+            return {"measures": [], "median": [], "agents": []}
         return self.films.strangest(shown, config, asked)
 
     def video(self, request: Request) -> Response:
@@ -296,7 +296,7 @@ class Page:
         told = self.run(request)
         with self.store(request) as store:
             entry = self._entry(store)
-            page = share(store, entry.shown if entry else None, told, self._words(store), self.films)
+            page = share(store, entry.shown if entry else None, told, self._words(store), self.films, self.extra)
         name = f"{request.path_params['run']}.html"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return HTMLResponse(page, headers=headers)

@@ -6,15 +6,17 @@ hour does. A cursor is the iteration up to which a page has been told.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from aiga.runs.store import (
+    Run,
     Store,
     clock_table,
     environments_table,
@@ -50,6 +52,7 @@ def overview(store: Store, running: bool) -> dict[str, Any]:
         "system": run.system,
         "seed": run.seed,
         "config": run.config,
+        "settings": settings(run),
         "iteration": summary.iteration,
         "environments": summary.environments,
         "active": summary.active,
@@ -58,6 +61,12 @@ def overview(store: Store, running: bool) -> dict[str, Any]:
         "metrics": summary.metrics,
         "at": last[0].at if last else None,
     }
+
+
+def settings(run: Run) -> str:
+    """The same for runs that differ in nothing but their seeds."""
+    config = {name: value for name, value in run.config.items() if name != "seed"}
+    return hashlib.sha256(json.dumps([run.system, config], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def environments(store: Store) -> dict[str, Any]:
@@ -72,7 +81,7 @@ def environments(store: Store) -> dict[str, Any]:
 
 def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, Any]:
     """What came after the cursor `after`, and the next cursor: environments that changed, as they are now,
-    transfers, latest metrics, and the events of `kinds`."""
+    transfers, latest metrics, the `population` as `series` has it, and the events of `kinds`."""
     with store.snapshot():
         summary = store.summary()
         scored = sa.select(_s.environment).where(_s.iteration > after).distinct()
@@ -85,12 +94,14 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
         moves = store.select(moves.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(MOST_EVENTS))
         past = sa.select(_c.at, _c.seconds).where(_c.iteration > after).order_by(_c.iteration.desc())
         times = store.select(past.limit(MOST_EVENTS))
+        population = _population(store, [summary.iteration], after)
         told = events(store, kinds, after) if kinds else []
     return {
         "cursor": summary.iteration,
         "environments": _columns(FIELDS, rows),
         "transfers": _columns(MOVES, moves),
         "metrics": summary.metrics,
+        "population": {name: column[0] for name, column in population.items()},
         "at": times[0].at if times else None,
         "seconds": sum(row.seconds for row in times),
         "events": told,
@@ -167,20 +178,15 @@ def series(store: Store, points: int) -> dict[str, Any]:
     """All metrics and the scores of the active environments at `points` iterations, evenly spread.
 
     `hours` is time worked, pauses left out; `rate` steps per second since the point before. `population` has
-    the least, quartiles and greatest of the scores, and the mean share of episodes that were finished.
+    the least, quartiles and greatest of the scores, and the mean share of episodes that were finished. What
+    is not told in every iteration is the last that was told since the point before.
     """
     with store.snapshot():
         summary = store.summary()
         stride = math.ceil(max(summary.iteration, 1) / points)
         wanted = [*range(stride, summary.iteration, stride), summary.iteration]
         worked = _worked(store, stride, len(wanted))
-        values: dict[str, list[float | None]] = {}
-        for name in summary.metrics:
-            found: dict[int, float | None] = {}
-            for some in _batches(wanted):
-                query = sa.select(_m.iteration, _m.value).where(_m.name == name, _m.iteration.in_(some))
-                found.update({row.iteration: row.value for row in store.select(query)})
-            values[name] = [found.get(iteration) for iteration in wanted]
+        values = {name: _metric(store, name, wanted) for name in summary.metrics}
         population = _population(store, wanted)
     return {
         "cursor": summary.iteration,
@@ -190,6 +196,25 @@ def series(store: Store, points: int) -> dict[str, Any]:
         "rate": _rate(values.get("steps", []), worked),
         "population": population,
     }
+
+
+def _metric(store: Store, name: str, wanted: list[int]) -> list[float | None]:
+    found: dict[int, float] = {}
+    told = (_m.name == name, _m.value.is_not(None))
+    for some in _batches(wanted):
+        rows = store.select(sa.select(_m.iteration, _m.value).where(*told, _m.iteration.in_(some)))
+        found.update({row.iteration: row.value for row in rows})
+    for before, iteration in _missing(wanted, found):
+        between = sa.select(_m.value).where(*told, _m.iteration > before, _m.iteration < iteration)
+        for row in store.select(between.order_by(_m.iteration.desc()).limit(1)):
+            found[iteration] = row.value
+    return [found.get(iteration) for iteration in wanted]
+
+
+def _missing(wanted: list[int], found: Container[int], after: int = 0) -> list[tuple[int, int]]:
+    """The stretches (after, end] whose end was not found but that may hold something."""
+    stretches = zip([after, *wanted[:-1]], wanted, strict=True)
+    return [(before, end) for before, end in stretches if end not in found and end - before > 1]
 
 
 def _worked(store: Store, stride: int, count: int) -> list[float]:
@@ -212,13 +237,18 @@ def _rate(steps: list[float | None], worked: list[float]) -> list[float | None]:
     return rates
 
 
-def _population(store: Store, wanted: list[int]) -> dict[str, list[float | None]]:
+def _population(store: Store, wanted: list[int], after: int = 0) -> dict[str, list[float | None]]:
     groups: dict[int, list[tuple[float, float]]] = {}
+    scored = sa.select(_s.iteration, _s.score, _s.finished).where(_s.score.is_not(None))
     for some in _batches(wanted):
-        query = sa.select(_s.iteration, _s.score, _s.finished).where(_s.iteration.in_(some))
-        for row in store.select(query):
-            if row.score is not None:
-                groups.setdefault(row.iteration, []).append((row.score, row.finished or 0.0))
+        for row in store.select(scored.where(_s.iteration.in_(some))):
+            groups.setdefault(row.iteration, []).append((row.score, row.finished or 0.0))
+    for before, iteration in _missing(wanted, groups, after):
+        last = sa.select(sa.func.max(_s.iteration))
+        last = last.where(_s.score.is_not(None), _s.iteration > before, _s.iteration < iteration)
+        rows = store.select(scored.where(_s.iteration == last.scalar_subquery()))
+        if rows:
+            groups[iteration] = [(row.score, row.finished or 0.0) for row in rows]
     names = ("least", "lower", "median", "upper", "greatest", "finished")
     found: dict[str, list[float | None]] = {name: [] for name in names}
     for iteration in wanted:

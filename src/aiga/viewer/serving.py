@@ -7,12 +7,19 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from aiga.viewer.app import Page, application
 
+if TYPE_CHECKING:
+    import uvicorn
+
 PORT = 8421  # the first that is tried
+PARENT = "AIGA_PARENT"  # of a page that goes with a run, its process
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -35,8 +42,11 @@ def serve(page: Page, listen: str, port: int | None, told: Callable[[str], None]
         name = listen if listen not in ("0.0.0.0", "::") else socket.gethostname()
         name = f"[{name}]" if ":" in name else name
         told(f"http://{name}:{number}/" + (f"?token={token}" if token else ""))
+        running = uvicorn.Server(config)
+        if PARENT in os.environ:
+            threading.Thread(target=_end_with_parent, args=(running,), daemon=True).start()
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[server])
+            running.run(sockets=[server])
 
 
 @contextmanager
@@ -60,12 +70,22 @@ def bound(listen: str, port: int | None) -> Iterator[socket.socket]:
 
 @contextmanager
 def beside(options: Sequence[str]) -> Iterator[None]:
-    """`aiga view` with these options in a process of its own while the block runs: whatever happens to the
-    page, the run does not notice."""
-    process = subprocess.Popen([sys.executable, "-m", "aiga", "view", *options], start_new_session=True)
+    """`aiga view` with these options in a process of its own while the block runs, and no longer: whatever
+    happens to the page, the run does not notice."""
+    command = [sys.executable, "-m", "aiga", "view", *options]
+    # A session of its own: Ctrl-C is for the run, which ends the page when it has come to a safe point.
+    process = subprocess.Popen(command, start_new_session=True, env={**os.environ, PARENT: str(os.getpid())})
     try:
         yield
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(5)
+
+
+def _end_with_parent(server: uvicorn.Server) -> None:
+    """A page that a run opened ends with it, also when the run was killed and could not say so."""
+    parent = int(os.environ[PARENT])
+    while os.getppid() == parent:
+        time.sleep(1)
+    server.should_exit = True

@@ -27,9 +27,15 @@ POLICY = (
 
 
 def share(
-    store: Store, shown: Shown | None, told: dict[str, Any], say: Callable[[Any], str], films: Films
+    store: Store,
+    shown: Shown | None,
+    told: dict[str, Any],
+    say: Callable[[Any], str],
+    films: Films,
+    extra: dict[str, bytes],
 ) -> str:
-    """The file. `told` is what the page is told of the run, `say` puts a course into words."""
+    """The file. `told` is what the page is told of the run, `say` puts a course into words, `extra` are
+    modules that systems bring along."""
     path = f"runs/{quote(store.name, safe='')}"
     with store.snapshot():
         numbers = _chosen(store, MOST_ENVIRONMENTS)
@@ -37,7 +43,7 @@ def share(
             "runs": {"folder": "", "runs": [{**told, "running": False}]},
             path: {**told, "running": False},
             f"{path}/environments": reading.environments(store),
-            f"{path}/series?points=300": reading.series(store, 300),
+            f"{path}/series": reading.series(store, 300),
             f"{path}/matrix": reading.matrix(store),
             f"{path}/digest?after=0": reading.digest(store, 0, say),
             **{
@@ -62,7 +68,7 @@ def share(
             about = {"environment": number, "agent": asked.agent, "seed": 0}
             body = base64.b64encode(packed([(about, half)])).decode()
             answers[f"{path}/films?pair={number}~{number}~0"] = body
-    return _page(answers)
+    return _page(answers, {**static_files(), **extra})
 
 
 def _chosen(store: Store, most: int) -> list[int]:
@@ -75,8 +81,7 @@ def _chosen(store: Store, most: int) -> list[int]:
     return [number for number, _, _ in rows[:most]]
 
 
-def _page(answers: dict[str, Any]) -> str:
-    files = static_files()
+def _page(answers: dict[str, Any], files: dict[str, bytes]) -> str:
     modules = {
         f"aiga/{name}": f"data:text/javascript;base64,{base64.b64encode(body).decode()}"
         for name, body in files.items()

@@ -12,6 +12,7 @@
  *
  * What draws one kind of film: the module `aiga/kinds/KIND.js`.
  * @typedef {object} Kind
+ * @property {boolean} [lidar]  it can show what an agent sees
  * @property {(context: CanvasRenderingContext2D, ground: Ground, film: Film|null, seconds: number, box: Box,
  *   options: {lidar?: boolean, scale?: number, simple?: boolean}) => void} scene
  *   the film at a moment; without a film the place alone

@@ -4,7 +4,8 @@
  * @typedef {import("aiga/types.js").Environment} Environment
  * @typedef {import("aiga/types.js").Transfer} Transfer
  * @typedef {{environments: Environment[], births: Environment[], transfers: Transfer[], events: any[],
- *   metrics: Record<string, number|null>|null, at: number|null, seconds: number}} Change
+ *   metrics: Record<string, number|null>|null, population: Record<string, number|null>|null, at: number|null,
+ *   seconds: number}} Change  `population` describes the scores that were told last, as /series does
  */
 
 const MOST_TRANSFERS = 6000;
@@ -59,8 +60,8 @@ export class World {
       if (said.seconds) this.rate = (said.cursor - this.iteration) / said.seconds;
       this.iteration = said.cursor;
     }
-    const { metrics = null, events = [], at = null, seconds = 0 } = said;
-    const change = { environments: changed, births, transfers, metrics, events, at, seconds };
+    const { metrics = null, population = null, events = [], at = null, seconds = 0 } = said;
+    const change = { environments: changed, births, transfers, metrics, population, events, at, seconds };
     for (const listen of this.listeners) listen(change);
     return change;
   }

@@ -3,6 +3,7 @@
  * then the angles of upper and lower leg -1 and of upper and lower leg +1. Sizes are those of body.py.
  */
 
+import { CELL, CELLS, GOAL } from "aiga/courses.js";
 import { colour } from "aiga/dom.js";
 import { moment } from "aiga/films.js";
 
@@ -13,9 +14,7 @@ import { moment } from "aiga/films.js";
  * @typedef {CanvasRenderingContext2D} Context
  */
 
-export const CELL = 14 / 30; // m
-export const CELLS = 199;
-export const GOAL = 190 * CELL;
+export { CELL, CELLS, GOAL };
 const CENTRE = [-0.0200364, -0.00564664]; // m, of the hull's mass, from its origin
 const HULL = [[-1, 0.3], [0.2, 0.3], [34 / 30, 1 / 30], [34 / 30, -8 / 30], [-1, -8 / 30]].map(([x, y]) => [
   x - CENTRE[0], y - CENTRE[1]]);
@@ -47,7 +46,7 @@ const scratch = /** @type {number[]} */ (new Array(7).fill(0));
  * A camera: the middle of the box looks at (x, y) m, `scale` pixels a metre, heights by `squash`.
  * @param {Box} box @param {number} x @param {number} y @param {number} scale @param {number} [squash]
  */
-function camera(box, x, y, scale, squash = 1) {
+export function camera(box, x, y, scale, squash = 1) {
   return {
     scale, left: x - box.width / 2 / scale, right: x + box.width / 2 / scale,
     px: (/** @type {number} */ at) => box.x + box.width / 2 + (at - x) * scale,
@@ -60,7 +59,7 @@ function camera(box, x, y, scale, squash = 1) {
 const levels = new WeakMap();
 
 /** @param {Ground} ground @param {number} x */
-function level(ground, x) {
+export function level(ground, x) {
   let smooth = levels.get(ground);
   if (!smooth) {
     smooth = smoothed(ground);
@@ -94,7 +93,7 @@ function smoothed(ground) {
  * Sky, clouds and hills; they are further away, so they pass more slowly.
  * @param {Context} c @param {Box} box @param {number} shift  m that have passed @param {boolean} simple
  */
-function backdrop(c, box, shift, simple) {
+export function backdrop(c, box, shift, simple) {
   const k = colours();
   const air = c.createLinearGradient(0, box.y, 0, box.y + 0.6 * box.height);
   air.addColorStop(0, k.sky);
@@ -136,20 +135,24 @@ function clouds(c, box, shift) {
 }
 
 /** @param {Context} c @param {Ground} ground @param {Box} box @param {Camera} see @param {boolean} simple */
-function earth(c, ground, box, see, simple) {
+export function earth(c, ground, box, see, simple) {
   const k = colours();
   const { left, right } = ground;
   const first = Math.max(Math.floor(see.left / CELL) - 1, 0);
   const last = Math.min(Math.ceil(see.right / CELL) + 1, left.length);
   if (first >= last) return;
   const bottom = box.y + box.height;
+  // The ground goes on beyond both ends of the course, as far as the picture does.
+  const [start, end] = [first ? first * CELL : see.left, last < left.length ? last * CELL : see.right];
   c.beginPath();
-  c.moveTo(see.px(first * CELL), bottom);
+  c.moveTo(see.px(start), bottom);
+  c.lineTo(see.px(start), see.py(left[first]));
   for (let i = first; i < last; i++) {
     c.lineTo(see.px(i * CELL), see.py(left[i]));
     c.lineTo(see.px((i + 1) * CELL), see.py(right[i]));
   }
-  c.lineTo(see.px(last * CELL), bottom);
+  c.lineTo(see.px(end), see.py(right[last - 1]));
+  c.lineTo(see.px(end), bottom);
   c.closePath();
   c.fillStyle = k.earth;
   c.fill();
@@ -160,12 +163,12 @@ function earth(c, ground, box, see, simple) {
     c.strokeStyle = k[String(name)];
     c.lineWidth = wide;
     c.beginPath();
-    let pen = false;
+    c.moveTo(see.px(start), see.py(left[first]) + wide / 2);
     for (let i = first; i < last; i++) {
-      if (!pen || Math.abs(left[i] - right[i - 1]) > 0.02) c.moveTo(see.px(i * CELL), see.py(left[i]) + wide / 2);
+      if (i > first && Math.abs(left[i] - right[i - 1]) > 0.02) c.moveTo(see.px(i * CELL), see.py(left[i]) + wide / 2);
       c.lineTo(see.px((i + 1) * CELL), see.py(right[i]) + wide / 2);
-      pen = true;
     }
+    c.lineTo(see.px(end), see.py(right[last - 1]) + wide / 2);
     c.stroke();
   }
   c.strokeStyle = k.face;
@@ -208,7 +211,7 @@ function turned(at, angle, point) {
 }
 
 /** @param {Context} c @param {number[]} pose @param {Camera} see */
-function walker(c, pose, see) {
+export function walker(c, pose, see) {
   const k = colours();
   const at = [pose[0], pose[1]];
   const line = Math.max(0.045 * see.scale, 0.6);
@@ -301,22 +304,19 @@ function lidar(c, ground, pose, see) {
 
 /** @type {import("aiga/types.js").Kind} */
 const kind = {
+  lidar: true,
+
   scene(c, ground, film, seconds, box, { lidar: rayed = false, scale = box.height / 6.5, simple = false } = {}) {
     const pose = film ? moment(film, seconds, scratch) : null;
     const x = pose ? pose[0] + (0.12 * box.width) / scale : (0.5 * box.width) / scale;
     const y = level(ground, x) + (0.22 * box.height) / scale;
     const see = camera(box, x, y, scale);
-    c.save();
-    c.beginPath();
-    c.roundRect(box.x, box.y, box.width, box.height, 9);
-    c.clip();
     backdrop(c, box, x, simple);
     earth(c, ground, box, see, simple);
     if (pose) {
       if (rayed) lidar(c, ground, pose, see);
       walker(c, pose, see);
     }
-    c.restore();
   },
 
   overview(c, ground, box, { film = null, seconds = 0 } = {}) {
@@ -325,22 +325,20 @@ const kind = {
     const scale = box.width / (ground.left.length * CELL);
     // Heights are drawn up to twice as large as lengths: obstacles are low, and courses long.
     const squash = Math.min(2, box.height / scale / (high - low));
-    const middle = low + box.height / scale / squash / 2;
+    // What height is to spare is shared by the sky and the earth.
+    const spare = box.height / scale / squash - (high - low);
+    const middle = (high + low) / 2 + 0.2 * spare;
     const see = camera(box, (ground.left.length * CELL) / 2, middle, scale, squash);
-    c.save();
-    c.beginPath();
-    c.rect(box.x, box.y, box.width, box.height);
-    c.clip();
     backdrop(c, box, 0, true);
     earth(c, ground, box, see, true);
     if (film) walker(c, moment(film, seconds, scratch), see);
-    c.restore();
   },
 
   words(film, seconds) {
     const [x] = moment(film, seconds, scratch);
-    const reached = film.finished ? "it reaches the end" : `it gets to ${film.moments[(film.count - 1) * film.width].toFixed(1)} m`;
-    return `walker at ${x.toFixed(1)} m of ${GOAL.toFixed(0)} m; ${reached}, return ${film.total?.toFixed(1) ?? "none"}`;
+    const last = film.moments[(film.count - 1) * film.width];
+    const end = film.finished ? "it reaches the end" : `it gets to ${last.toFixed(1)} m`;
+    return `walker at ${x.toFixed(1)} m of ${GOAL.toFixed(0)} m; ${end}, return ${film.total?.toFixed(1) ?? "none"}`;
   },
 };
 

@@ -40,6 +40,7 @@ export default {
     let playing = !still();
     let lidar = false;
     let hovered = -1;
+    let empty = colour("--raised");
 
     const count = h("span", { class: "soft" });
     const play = button("Pause", () => setPlaying(!playing), { "aria-pressed": String(!playing) });
@@ -57,7 +58,10 @@ export default {
     host.append(
       h("header", {}, h("h2", {}, "Menagerie"), count, h("div", { class: "tools" }, all, see, rate, play)), box, beside);
     const field = surface(box, draw, { label: "The active pairs, each walker on its course" });
-    const unwatch = onTheme(field.redraw);
+    const unwatch = onTheme(() => {
+      empty = colour("--raised");
+      field.redraw();
+    });
     field.element.addEventListener("click", (event) => {
       const tile = at(event);
       if (tile) page.open(tile.id);
@@ -110,6 +114,7 @@ export default {
         await films.get(pairs, async (pair, film) => {
           const tile = tiles.get(Number(pair.split("~")[0]));
           drawer ??= await kind(film.kind);
+          see.hidden = !drawer.lidar;
           if (!tile) return;
           if (tile.film) {
             if (tile.film.agent === film.agent) return;
@@ -175,12 +180,17 @@ export default {
 
     /** @param {CanvasRenderingContext2D} c @param {Tile} tile @param {import("aiga/types.js").Box} area */
     function paint(c, tile, area) {
-      c.fillStyle = colour("--raised");
+      c.save();
+      c.beginPath();
+      c.roundRect(area.x, area.y, area.width, area.height, 9);
+      c.clip();
+      c.fillStyle = empty;
       if (tile.ground && drawer) {
         const options = { lidar, simple: true, scale: area.height / 6.2 };
         drawer.scene(c, tile.ground, tile.film, clock - tile.began, area, options);
       } else c.fillRect(area.x, area.y, area.width, area.height);
       caption(c, tile, area);
+      c.restore();
     }
 
     /** @param {CanvasRenderingContext2D} c @param {Tile} tile @param {import("aiga/types.js").Box} area */

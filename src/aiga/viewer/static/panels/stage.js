@@ -123,13 +123,13 @@ export default {
         ground = await films.ground(chosen.environment);
         const found = await films.one(`${chosen.environment}~${encodeURIComponent(chosen.agent)}~${chosen.seed}`);
         drawer = await kind(found.kind);
+        see.hidden = !drawer.lidar;
         if (mine !== turn || closed) return;
         film = found;
         seek(0);
         tell();
       } catch (error) {
         said.textContent = String(/** @type {Error} */ (error).message);
-        drawer ??= await kind("walker");
         map.redraw();
         scene.redraw();
       }
@@ -138,9 +138,8 @@ export default {
     function tell() {
       if (!film || !drawer) return;
       const own = String(chosen.environment) === chosen.agent ? "its own agent" : `the agent of ${chosen.agent}`;
-      const end = film.finished ? "reaches the end" : `gets to ${film.moments[(film.count - 1) * film.width].toFixed(1)} m`;
-      said.textContent = `In environment ${chosen.environment}, ${own} (${film.agent.slice(0, 8)}) ${end} in ` +
-        `${film.count - 1} steps, return ${film.total?.toFixed(1) ?? "none"}.`;
+      const end = drawer.words(film, length(film));
+      said.textContent = `In environment ${chosen.environment}, ${own} (${film.agent.slice(0, 8)}), ${film.count - 1} steps: ${end}.`;
     }
 
     /** @param {boolean} yes */
