@@ -25,4 +25,4 @@ def work(place: Place, iterations: int) -> None:
 
 
 def page(place: Place, **more: Any) -> Page:
-    return Page(place.folder, place.url, dict(SYSTEMS), **more)
+    return Page(place.folder, place.url, more.pop("entries", SYSTEMS), **more)

@@ -41,9 +41,10 @@ _MOST_GAIN = _t.gain.desc().nulls_last()
 
 def overview(store: Store, running: bool) -> dict[str, Any]:
     """A run in one line, with its configuration and latest metrics."""
-    run, summary = store.run(), store.summary()
+    run = store.run()
     if run is None:
         return {"name": store.name, "begun": False, "running": running}
+    summary = store.summary()
     last = store.select(sa.select(_c.at).order_by(_c.iteration.desc()).limit(1))
     return {
         "name": store.name,
