@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/installed
 TSC := build/tsc
 pip := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install poet test proof lint
+.PHONY: install poet test proof lint typescript
 
 install: $(INSTALLED)
 
@@ -29,7 +29,7 @@ test: $(INSTALLED)
 proof: $(INSTALLED)
 	$(VENV)/bin/python -m pytest -m proof
 
-lint: $(INSTALLED) $(TSC)/installed
+lint: $(INSTALLED) typescript
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
@@ -45,6 +45,8 @@ $(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard native/*/*) $(wildcard co
 	$(pip) -c $$pins cmake nanobind ninja scikit-build-core && \
 	$(pip) -c $$pins --no-build-isolation --editable '.[dev]'
 	@touch $@
+
+typescript: $(TSC)/installed
 
 # TypeScript checks the page's modules and makes nothing of them. It comes by the npm of pyright's own Node, so that
 # no Node has to be on the machine.

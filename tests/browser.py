@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
@@ -58,10 +58,30 @@ def started() -> Iterator[Any]:
         browser.close()
 
 
+class Tab(NamedTuple):
+    page: Any  # playwright.sync_api.Page
+    problems: list[str]  # what went wrong in it so far: errors on the console, exceptions of its modules
+
+
+@contextmanager
+def opened(browser: Any, **options: Any) -> Iterator[Tab]:
+    """A tab with storage of its own; `options` are those of Playwright's `Browser.new_context`."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(1000 * PATIENCE)
+    page, problems = context.new_page(), []
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    try:
+        yield Tab(page, problems)
+    finally:
+        context.close()
+
+
 @dataclass
 class Served:
     """`aiga view` as a process of its own, on a port that stays the same over a restart."""
 
+    folder: Path
     options: list[str]
     port: int = 0
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
@@ -77,6 +97,7 @@ class Served:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
         words = [sys.executable, "-m", "aiga", "view", "--no-browser", "--port", str(self.port)]
+        words += ["--runs-dir", str(self.folder)]
         self.process = subprocess.Popen(
             [*words, *self.options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -103,7 +124,7 @@ class Served:
 @contextmanager
 def served(runs: Path, *options: object) -> Iterator[Served]:
     """The page on the runs in a folder; `options` are more words for `aiga view`."""
-    server = Served(["--runs-dir", str(runs), *map(str, options)])
+    server = Served(runs, [str(option) for option in options])
     server.start()
     try:
         yield server

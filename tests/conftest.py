@@ -56,8 +56,23 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-@pytest.fixture(scope="session")
+# Not for the session: an event loop runs while it is open, which libraries of other tests do not expect.
+@pytest.fixture(scope="module")
 def chrome() -> Iterator[Any]:
     """A browser; where none is installed its tests are skipped, or fail if they must not be."""
     with browser.started() as started:
         yield started
+
+
+@pytest.fixture
+def served(walked: Place, tmp_path: Path) -> Iterator[browser.Served]:
+    """`aiga view` on a copy of `walked`, its `folder` the runs'."""
+    with browser.served(walked.copy(tmp_path).folder) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(chrome: Any) -> Iterator[browser.Tab]:
+    """A window of a visitor who was never here before."""
+    with browser.opened(chrome) as tab:
+        yield tab

@@ -35,7 +35,7 @@ def test_imports_run_one_way() -> None:
 def test_the_modules_of_the_page_fit_together() -> None:
     tsc = ROOT / "build" / "tsc" / "node_modules" / "typescript" / "bin" / "tsc"
     if not tsc.exists():
-        browser.lacking("TypeScript is not installed: make lint installs it in build/tsc")
+        browser.lacking("TypeScript is not installed: make typescript")
     checked = subprocess.run([browser.node(), tsc], cwd=ROOT, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
