@@ -303,10 +303,21 @@ def _bench_ppo() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_page() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.page import bench
+    from aiga.runs.errors import RunError
+
+    try:
+        return bench()
+    except (ImportError, FileNotFoundError) as error:
+        raise RunError(f"NAME: page needs Playwright and Chromium: {error}") from None
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
     "poet": _bench_poet,
     "cluster": _bench_cluster,
     "ppo": _bench_ppo,
+    "page": _bench_page,
 }

@@ -32,6 +32,7 @@ export default {
     let since = visit > 0 && visit < world.iteration ? "visit" : "all";
     let asked = 0;
     let closed = false;
+    let shown = ""; // what was told last: the same is not drawn again
     /** @type {{close: () => void}[]} */
     let pictures = [];
 
@@ -72,6 +73,9 @@ export default {
 
     /** @param {any} told */
     function tell(told) {
+      const news = JSON.stringify([since, told.counts, told.births[0]?.id]);
+      if (news === shown) return;
+      shown = news;
       for (const picture of pictures) picture.close();
       pictures = [];
       const { counts } = told;
@@ -79,8 +83,8 @@ export default {
       const nothing = !counts.births && !counts.solves && !counts.transfers && !counts.extinctions;
       const lead = nothing
         ? `Nothing new yet. ${world.running ? "It is at work; look again in a while." : "The run is at rest."}`
-        : `In ${stretch || "this time"} ${counted(counts.births, "environment")} came to be, ` +
-          `${counted(counts.solves, "one").replace(/ ones?$/, "")} ${counts.solves === 1 ? "was" : "were"} solved for the first time, ` +
+        : `In ${stretch || "this time"}, ${counted(counts.births, "environment")} came to be, ` +
+          `${counts.solves || "none"} ${counts.solves === 1 ? "was" : "were"} solved for the first time, ` +
           `agents moved ${counted(counts.transfers, "time")} and ${counted(counts.extinctions, "environment")} went into the archive.`;
       const strange = h("div");
       body.replaceChildren(
