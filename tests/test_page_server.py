@@ -92,7 +92,9 @@ def picked(found: list[dict[str, Any]], names: tuple[str, ...]) -> list[dict[str
 
 def test_runs_and_the_run(place: Place, page: TestClient) -> None:
     environments, metrics, clock = tables(place, "environments", "metrics", "clock")
-    (row,) = page.get("/api/runs").json()["runs"]
+    answer = page.get("/api/runs")
+    assert postgres.PASSWORD not in answer.text
+    (row,) = answer.json()["runs"]
     one = told(page)
     assert row == {name: one[name] for name in row}
     assert (row["name"], row["begun"], row["running"]) == (walkers.NAME, True, False)

@@ -93,8 +93,8 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
         rows = store.select(sa.select(*(_e[name] for name in FIELDS)).where(changed).order_by(_e.id))
         moves = sa.select(*(_t[name] for name in MOVES)).where(_t.iteration > after)
         moves = store.select(moves.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(MOST_EVENTS))
-        past = sa.select(_c.at, _c.seconds).where(_c.iteration > after).order_by(_c.iteration.desc())
-        times = store.select(past.limit(MOST_EVENTS))
+        past = sa.select(sa.func.max(_c.at), sa.func.sum(_c.seconds)).where(_c.iteration > after)
+        ((at, seconds),) = store.select(past)
         population = _population(store, [summary.iteration], after)
         told = events(store, kinds, after) if kinds else []
     return {
@@ -103,8 +103,8 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
         "transfers": _columns(MOVES, moves),
         "metrics": summary.metrics,
         "population": {name: column[0] for name, column in population.items()},
-        "at": times[0].at if times else None,
-        "seconds": sum(row.seconds for row in times),
+        "at": at,
+        "seconds": seconds or 0.0,
         "events": told,
     }
 
