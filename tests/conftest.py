@@ -11,10 +11,13 @@ os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import browser
 import postgres
+import walkers
 from stores import Place
 
 
@@ -43,3 +46,33 @@ def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def place(shelf: Place, tmp_path: Path) -> Place:
     """Room for the runs of one test in either store."""
     return shelf.empty(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A small run of POET on walkers, `walkers.NAME`. Not to be changed: take a copy."""
+    place = Place(tmp_path_factory.mktemp("walked"))
+    walkers.work(place, walkers.ITERATIONS)
+    return place
+
+
+# Not for the session: an event loop runs while it is open, which libraries of other tests do not expect.
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    """A browser; where none is installed its tests are skipped, or fail if they must not be."""
+    with browser.started() as started:
+        yield started
+
+
+@pytest.fixture
+def served(walked: Place, tmp_path: Path) -> Iterator[browser.Served]:
+    """`aiga view` on a copy of `walked`, its `folder` the runs'."""
+    with browser.served(walked.copy(tmp_path).folder) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(chrome: Any) -> Iterator[browser.Tab]:
+    """A window of a visitor who was never here before."""
+    with browser.opened(chrome) as tab:
+        yield tab

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import browser
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -28,6 +30,14 @@ def test_imports_run_one_way() -> None:
         [str(BIN / "lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+def test_the_modules_of_the_page_fit_together() -> None:
+    tsc = ROOT / "build" / "tsc" / "node_modules" / "typescript" / "bin" / "tsc"
+    if not tsc.exists():
+        browser.lacking("TypeScript is not installed: make typescript")
+    checked = subprocess.run([browser.node(), tsc], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_help_is_quick() -> None:

@@ -37,7 +37,7 @@ def propose(
 def _json(course: Any) -> str:
     if not isinstance(course, dict):
         raise RunError(f"course: a table of plain data, not a {type(course).__name__}")
-    if not _shallow(course, DEEPEST):
+    if not shallow(course, DEEPEST):
         raise RunError(f"course: at most {DEEPEST} tables and lists within each other")
     try:
         text = json.dumps(course, allow_nan=False, separators=(",", ":"))
@@ -48,6 +48,7 @@ def _json(course: Any) -> str:
     return text
 
 
-def _shallow(value: Any, most: int) -> bool:
+def shallow(value: Any, most: int) -> bool:
+    """Whether tables and lists within each other are at most `most`."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return most >= 0 and all(_shallow(part, most - 1) for part in parts)
+    return most >= 0 and all(shallow(part, most - 1) for part in parts)

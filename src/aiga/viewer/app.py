@@ -12,7 +12,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,9 +28,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from aiga.registry import Entry, Shown
-from aiga.runs.candidates import propose
+from aiga.runs.candidates import DEEPEST, propose, shallow
 from aiga.runs.store import RunError, Store, runs_of
 from aiga.runs.words import NAME, course_in_words
 from aiga.viewer import reading
@@ -42,6 +43,7 @@ from aiga.viewer.share import share
 PACE = 1.0  # seconds between two looks into a store
 QUIET = 15.0  # seconds after which a feed says that it is still there
 MOST_FILMS, MOST_COURSES, MOST_BODY = 48, 64, 1 << 16
+MOST_LINE = 250  # characters of a complaint
 MAX_SEED = 2**32 - 1
 MAX_NUMBER = 2**31 - 1
 
@@ -64,7 +66,8 @@ class Page:
         if not NAME.fullmatch(name):
             raise HTTPException(404, "run: no such run")
         try:
-            with Store.open(self.folder / name, url=self.url) as store:
+            # One snapshot for a whole answer: a run that goes on lets agents go that it has just named.
+            with Store.open(self.folder / name, url=self.url) as store, store.snapshot():
                 if store.run() is None:
                     raise HTTPException(404, "run: has not begun yet")
                 yield store
@@ -104,7 +107,8 @@ class Page:
     def environment(self, request: Request) -> Any:
         with self.store(request) as store:
             number = _whole("id", request.path_params["id"], 0, MAX_NUMBER)
-            found = reading.environment(store, number, self._words(store))
+            with _fitting():
+                found = reading.environment(store, number, self._words(store))
         if found is None:
             raise HTTPException(404, "id: no such environment")
         return found
@@ -118,7 +122,8 @@ class Page:
             raise HTTPException(422, f"ids: at most {MOST_COURSES}")
         with self.store(request) as store:
             shown, found = self._shown(store), reading.courses(store, ids)
-        return {number: reading.rounded(shown.ground(course)) for number, course in found.items()}
+        with _fitting():
+            return {number: reading.rounded(shown.ground(course)) for number, course in found.items()}
 
     def series(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -134,7 +139,8 @@ class Page:
                 after = reading.iteration_at(store, time.time() - _query(request, "ago", 0, 0, MAX_NUMBER))
             else:
                 after = _query(request, "after", 0, 0, MAX_NUMBER)
-            return reading.digest(store, after, self._words(store))
+            with _fitting():
+                return reading.digest(store, after, self._words(store))
 
     def events(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -173,6 +179,8 @@ class Page:
                     return
 
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers=headers)
         return StreamingResponse(messages(), media_type="text/event-stream", headers=headers)
 
     # -- walks ----------------------------------------------------------------------------------------------
@@ -193,8 +201,13 @@ class Page:
         seed = _whole("seed", body.get("seed", 0), 0, MAX_SEED)
         with self.store(request) as store:
             shown, config = self._shown(store), self._config(store)
+            with _fitting():
+                shown.ground(body.get("course"))
             shas = [_agent(store, str(agent)) for agent in agents]
-            asked = [({}, Asked(body.get("course"), sha, store.array(sha), seed)) for sha in shas]
+            course = body.get("course")
+            asked = [
+                ({"agent": sha, "seed": seed}, Asked(course, sha, store.array(sha), seed)) for sha in shas
+            ]
         return self._play(shown, config, asked)
 
     def strangest(self, request: Request) -> Any:
@@ -205,7 +218,8 @@ class Page:
             asked = [self._asked(store, f"{number}~{number}~0") for number in pairs]
         if shown.behaviour is None:
             return {"measures": [], "median": [], "agents": []}
-        return self.films.strangest(shown, config, asked)
+        with _fitting():
+            return self.films.strangest(shown, config, asked)
 
     def video(self, request: Request) -> Response:
         """One walk as a GIF or an MP4."""
@@ -218,13 +232,13 @@ class Page:
             about, asked = self._asked(store, request.query_params.get("pair", ""))
         if entry is None or entry.replay is None:
             raise HTTPException(404, "run: its episodes cannot be drawn")
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, _fitting():
             out = Path(folder) / f"walk.{suffix}"
             try:
                 with self.films.one_at_a_time:
                     entry.replay(config, asked.course, asked.weights, asked.seed, out, bool(lidar))
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from None
+            except ImportError:
+                raise HTTPException(422, "format: mp4 needs pip install 'aiga[video]'") from None
             name = f"{request.path_params['run']}-{about['environment']}-{about['agent'][:8]}.{suffix}"
             return Response(
                 out.read_bytes(),
@@ -265,10 +279,8 @@ class Page:
         return about, Asked(courses[number], sha, store.array(sha), seed)
 
     def _play(self, shown: Shown, config: Any, asked: Sequence[tuple[dict[str, Any], Asked]]) -> Response:
-        try:
+        with _fitting():
             films = self.films.play(shown, config, [each for _, each in asked])
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
         told = [about for about, _ in asked]
         return Response(packed(list(zip(told, films, strict=True))), media_type="application/octet-stream")
 
@@ -282,10 +294,8 @@ class Page:
         parent = body.get("parent")
         with self.store(request) as store:
             name, shown = store.name, self._shown(store)
-        try:
+        with _fitting():
             shown.ground(body.get("course"))
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
         number = None if parent is None else _whole("parent", parent, 0, MAX_NUMBER)
         try:
             return {"id": propose(self.folder / name, body.get("course"), parent=number, url=self.url)}
@@ -294,9 +304,11 @@ class Page:
 
     def share(self, request: Request) -> Response:
         told = self.run(request)
-        with self.store(request) as store:
+        with self.store(request) as store, _fitting():
             entry = self._entry(store)
-            page = share(store, entry.shown if entry else None, told, self._words(store), self.films, self.extra)
+            page = share(
+                store, entry.shown if entry else None, told, self._words(store), self.films, self.extra
+            )
         name = f"{request.path_params['run']}.html"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return HTMLResponse(page, headers=headers)
@@ -316,13 +328,14 @@ class Page:
         headers = {"etag": etag, "cache-control": "no-cache"}
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
-        return Response(found, media_type=TYPES[Path(path).suffix], headers=headers)
+        kind = TYPES.get(Path(path).suffix, "application/octet-stream")
+        return Response(found, media_type=kind, headers=headers)
 
     def schema(self, request: Request) -> Any:
         return json.loads((ROOT / "schema.json").read_text())
 
 
-def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = None) -> Starlette:
+def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = None) -> ASGIApp:
     """The server as an ASGI application. `hosts` None lets any name in, which only a `token` makes safe."""
     run = "/api/runs/{run}"
     get = {
@@ -350,14 +363,13 @@ def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = 
     routes.append(Route(f"{run}/feed", page.feed, methods=["GET"]))
     digest = hashlib.sha256(IMPORTS.encode()).digest()
     script = f"'sha256-{base64.b64encode(digest).decode()}'"
-    return Starlette(
+    answers = Starlette(
         routes=routes,
-        middleware=[
-            Middleware(Guard, hosts=hosts, token=token, script=script),
-            Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3),
-        ],
-        exception_handlers={HTTPException: _complaint},
+        middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3)],
+        exception_handlers={HTTPException: _complaint, RunError: _out_of_reach, Exception: _fault},
     )
+    # Around all of it, so that the answer to a fault is guarded too.
+    return Guard(answers, hosts=hosts, token=token, script=script)
 
 
 def _answered(ask: Callable[..., Any]) -> Callable[..., Response]:
@@ -378,7 +390,8 @@ def _told(ask: Callable[..., Any]) -> Callable[[Request], Any]:
     """A question that comes with a JSON object."""
 
     async def answer(request: Request) -> Response:
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        if kind.strip().lower() != "application/json":
             raise HTTPException(415, "Content-Type: application/json")
         body = b""
         async for chunk in request.stream():
@@ -391,6 +404,8 @@ def _told(ask: Callable[..., Any]) -> Callable[[Request], Any]:
             raise HTTPException(422, "body: a JSON object") from None
         if not isinstance(data, dict):
             raise HTTPException(422, "body: a JSON object")
+        if not shallow(data, DEEPEST + 1):
+            raise HTTPException(422, f"body: at most {DEEPEST + 1} tables and lists within each other")
         return await run_sync(partial(_answered(ask), request, body=data))
 
     return answer
@@ -400,9 +415,28 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """A system says what does not fit it, a course or weights, by ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+
+
 def _complaint(request: Request, error: Exception) -> Response:
+    """One line, whatever was said to be wrong."""
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+    line = " ".join(error.detail.split()).encode("utf-8", "replace").decode()[:MOST_LINE]
+    return JSONResponse({"error": line}, error.status_code, headers=error.headers)
+
+
+def _out_of_reach(request: Request, error: Exception) -> Response:
+    return _complaint(request, HTTPException(503, str(error)))
+
+
+def _fault(request: Request, error: Exception) -> Response:
+    return _complaint(request, HTTPException(500, "a fault of the server; its terminal says more"))
 
 
 def _whole(name: str, said: Any, low: int, high: int) -> int:
@@ -418,7 +452,10 @@ def _query(request: Request, name: str, default: int, low: int, high: int) -> in
 
 
 def _kinds(request: Request) -> list[str]:
-    return [kind for kind in request.query_params.get("kinds", "").split(",") if kind][:20]
+    said = request.query_params.get("kinds", "")
+    if not said.isprintable():
+        raise HTTPException(422, "kinds: names of events")
+    return [kind for kind in said.split(",") if kind][:20]
 
 
 def _agent(store: Store, text: str) -> str:

@@ -51,7 +51,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self.hosts is not None and host.rpartition(":")[0] not in self.hosts and host not in self.hosts:
+        if self.hosts is not None and host not in self.hosts and _name(host) not in self.hosts:
             return PlainTextResponse(f"Host: one of {', '.join(self.hosts)}\n", 421)
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
@@ -80,3 +80,9 @@ class Guard:
 
     def _is_token(self, said: str) -> bool:
         return secrets.compare_digest(said.encode(), (self.token or "").encode())
+
+
+def _name(host: str) -> str | None:
+    """The name in NAME:PORT."""
+    name, _, port = host.rpartition(":")
+    return name if port.isascii() and port.isdecimal() else None

@@ -35,13 +35,16 @@ LATELY, FLAT = 20, 8.0  # a plateau: so many scores of an environment within so 
 _e, _t, _s, _m, _c = (
     table.c for table in (environments_table, transfers_table, scores_table, metrics_table, clock_table)
 )
+# PostgreSQL would put those without a gain first.
+_MOST_GAIN = _t.gain.desc().nulls_last()
 
 
 def overview(store: Store, running: bool) -> dict[str, Any]:
     """A run in one line, with its configuration and latest metrics."""
-    run, summary = store.run(), store.summary()
+    run = store.run()
     if run is None:
         return {"name": store.name, "begun": False, "running": running}
+    summary = store.summary()
     last = store.select(sa.select(_c.at).order_by(_c.iteration.desc()).limit(1))
     return {
         "name": store.name,
@@ -72,7 +75,7 @@ def environments(store: Store) -> dict[str, Any]:
     with store.snapshot():
         cursor = store.summary().iteration
         rows = store.select(sa.select(*(_e[name] for name in FIELDS)).order_by(_e.id))
-        best = sa.select(*(_t[name] for name in MOVES)).order_by(_t.gain.desc(), _t.iteration, _t.seq)
+        best = sa.select(*(_t[name] for name in MOVES)).order_by(_MOST_GAIN, _t.iteration, _t.seq)
         moves = store.select(best.limit(MOST_MOVES))
     return {"cursor": cursor, "environments": _columns(FIELDS, rows), "transfers": _columns(MOVES, moves)}
 
@@ -83,12 +86,15 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
     with store.snapshot():
         summary = store.summary()
         scored = sa.select(_s.environment).where(_s.iteration > after).distinct()
-        changed = sa.or_(_e.born > after, _e.ended > after, _e.solved > after, _e.id.in_(scored))
+        entered = sa.select(_t.target).where(_t.iteration > after).distinct()
+        changed = sa.or_(
+            *(_e.born > after, _e.ended > after, _e.solved > after), _e.id.in_(scored), _e.id.in_(entered)
+        )
         rows = store.select(sa.select(*(_e[name] for name in FIELDS)).where(changed).order_by(_e.id))
         moves = sa.select(*(_t[name] for name in MOVES)).where(_t.iteration > after)
-        moves = store.select(moves.order_by(_t.gain.desc()).limit(MOST_EVENTS))
-        past = sa.select(_c.at, _c.seconds).where(_c.iteration > after).order_by(_c.iteration.desc())
-        times = store.select(past.limit(MOST_EVENTS))
+        moves = store.select(moves.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(MOST_EVENTS))
+        past = sa.select(sa.func.max(_c.at), sa.func.sum(_c.seconds)).where(_c.iteration > after)
+        ((at, seconds),) = store.select(past)
         population = _population(store, [summary.iteration], after)
         told = events(store, kinds, after) if kinds else []
     return {
@@ -97,8 +103,8 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
         "transfers": _columns(MOVES, moves),
         "metrics": summary.metrics,
         "population": {name: column[0] for name, column in population.items()},
-        "at": times[0].at if times else None,
-        "seconds": sum(row.seconds for row in times),
+        "at": at,
+        "seconds": seconds or 0.0,
         "events": told,
     }
 
@@ -124,7 +130,7 @@ def environment(store: Store, number: int, say: Callable[[Any], str]) -> dict[st
         near = sa.select(*(_t[name] for name in MOVES)).where(
             sa.or_(_t.source == number, _t.target == number)
         )
-        moves = store.select(near.order_by(_t.gain.desc()).limit(200))
+        moves = store.select(near.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(200))
         children = store.select(sa.select(_e.id).where(_e.parent == number).order_by(_e.id))
         scores = store.select(
             sa.select(_s.iteration, _s.score, _s.finished)
@@ -148,8 +154,9 @@ def courses(store: Store, numbers: Sequence[int]) -> dict[int, Any]:
 
 
 def active(store: Store, most: int) -> list[int]:
-    """The active environments, the youngest first."""
-    rows = store.select(sa.select(_e.id).where(_e.ended.is_(None)).order_by(_e.id.desc()).limit(most))
+    """The active environments that have an agent, the youngest first."""
+    living = sa.select(_e.id).where(_e.ended.is_(None), _e.agent.is_not(None))
+    rows = store.select(living.order_by(_e.id.desc()).limit(most))
     return [row.id for row in rows]
 
 

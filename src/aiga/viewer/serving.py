@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from aiga.viewer.app import Page, application
 
@@ -41,7 +42,7 @@ def serve(page: Page, listen: str, port: int | None, told: Callable[[str], None]
         number = server.getsockname()[1]
         name = listen if listen not in ("0.0.0.0", "::") else socket.gethostname()
         name = f"[{name}]" if ":" in name else name
-        told(f"http://{name}:{number}/" + (f"?token={token}" if token else ""))
+        told(f"http://{name}:{number}/" + (f"?token={quote(token)}" if token else ""))
         running = uvicorn.Server(config)
         if PARENT in os.environ:
             threading.Thread(target=_end_with_parent, args=(running,), daemon=True).start()

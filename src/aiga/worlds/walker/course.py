@@ -106,7 +106,8 @@ class Course:
 def heights(name: str, values: Any, size: int) -> np.ndarray:
     """`values` as finite f32[size]; ValueError naming the field `name` otherwise."""
     try:
-        array = np.array(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large is infinite then
+            array = np.array(values, dtype=np.float32)
     except (TypeError, ValueError):
         raise ValueError(f"course.{name}: must be {size} numbers") from None
     if array.shape != (size,):
