@@ -39,7 +39,7 @@ const std::array<Operation, OPERATIONS> operations = {{
 
 namespace {
 
-constexpr int MATMUL = 43;
+constexpr int SCALE = 18, ADD_VECTORS = 23, OUTER = 28, TRANSPOSE = 37, ADD_MATRICES = 39, MATMUL = 43;
 
 double cost(const Operation& o, int op, int f) {
   const double size[] = {0, 1, double(f), double(f) * f};
@@ -53,16 +53,35 @@ constexpr int FIRST_BIT[] = {0, 0, MOST_SCALARS, MOST_SCALARS + MOST_VECTORS};
 constexpr uint64_t bit(Kind kind, int address) { return kind == NONE ? 0 : uint64_t(1) << (FIRST_BIT[kind] + address); }
 constexpr bool whole(Data data) { return data != ELEMENT && data != ENTRY; }  // writes all of what it writes to
 
+constexpr bool get(const uint64_t* bits, int k) { return bits[k / 64] >> (k % 64) & 1; }
+constexpr void put(uint64_t* bits, int k) { bits[k / 64] |= uint64_t(1) << (k % 64); }
+
+// Whether `i` makes a product that `next` adds in place, and that nobody reads after that.
+bool fuses(const Instruction& i, const Instruction& next, uint64_t after_next) {
+  const bool outer = i.op == OUTER && next.op == ADD_MATRICES, scaled = i.op == SCALE && next.op == ADD_VECTORS;
+  if (!outer && !scaled) return false;
+  const int other = next.a == i.out ? next.b : next.a;
+  return (next.a == i.out || next.b == i.out) && other != i.out && next.out == other &&
+         !(after_next & bit(operations[i.op].out, i.out));
+}
+
 // What must be in memory before `part`, when `after` must be there behind it. Says which instructions matter.
-uint64_t before(const Instruction* part, int length, uint64_t after, uint64_t* live) {
-  for (int k = length - 1; k >= 0; k--) {
-    const Instruction& i = part[k];
+uint64_t before(const Program& program, Component c, uint64_t after, Tape& tape) {
+  uint64_t *live = tape.live[c], *fused = tape.fused[c];
+  std::memset(live, 0, sizeof tape.live[c]), std::memset(fused, 0, sizeof tape.fused[c]);
+  const Instruction* next = nullptr;
+  uint64_t after_next = 0;
+  for (int k = program.length[c] - 1; k >= 0; k--) {
+    const Instruction& i = program.part[c][k];
     const Operation& o = operations[i.op];
     const uint64_t out = bit(o.out, i.out);
     if (!(after & out)) continue;
+    put(live, k);
+    const bool fusing = next && fuses(i, *next, after_next);
+    if (fusing) put(fused, k);
+    next = fusing ? nullptr : &i, after_next = after;
     if (whole(o.data)) after &= ~out;
     after |= bit(o.a, i.a) | bit(o.b, i.b);
-    live[k / 64] |= uint64_t(1) << (k % 64);
   }
   return after;
 }
@@ -70,15 +89,14 @@ uint64_t before(const Instruction* part, int length, uint64_t after, uint64_t* l
 }  // namespace
 
 void compile(const Program& program, const Sizes& sizes, Tape& tape) {
-  const auto live = [&](Component c) { return std::memset(tape.live[c], 0, sizeof tape.live[c]), tape.live[c]; };
   // Predict is followed by the reading of s1, then by learn, or by predict on the next example; learn by predict.
   uint64_t predict = 0, learn = 0;
   for (uint64_t p = 1, l = 1; p != predict || l != learn;) {
     p = predict, l = learn;
-    learn |= before(program.part[LEARN], program.length[LEARN], predict, live(LEARN));
-    predict |= before(program.part[PREDICT], program.length[PREDICT], bit(SCALAR, 1) | learn | predict, live(PREDICT));
+    learn |= before(program, LEARN, predict, tape);
+    predict |= before(program, PREDICT, bit(SCALAR, 1) | learn | predict, tape);
   }
-  before(program.part[SETUP], program.length[SETUP], predict, live(SETUP));
+  before(program, SETUP, predict, tape);
 
   // Memory begins with zeros everywhere, so addresses may trade names; those that mean something keep theirs.
   uint8_t name[4][32];
@@ -99,10 +117,19 @@ void compile(const Program& program, const Sizes& sizes, Tape& tape) {
     std::vector<Step>& steps = tape.part[c];
     steps.clear();
     for (int k = 0; k < program.length[c]; k++) {
-      if (!(tape.live[c][k / 64] >> (k % 64) & 1)) continue;
+      if (!get(tape.live[c], k)) continue;
       const Instruction& i = program.part[c][k];
       const Operation& o = operations[i.op];
-      Step s{i.op, rename(o.a, i.a), rename(o.b, i.b), rename(o.out, i.out), 0, {0, 0, 0}};
+      double& total = c == SETUP ? tape.setup_cost : tape.step_cost;
+      total += cost(o, i.op, sizes.features);
+      uint8_t op = i.op, out = i.out;
+      if (get(tape.fused[c], k)) {
+        while (!get(tape.live[c], ++k)) {}
+        const Instruction& sum = program.part[c][k];
+        total += cost(operations[sum.op], sum.op, sizes.features);
+        op = op == OUTER ? ADD_OUTER : ADD_SCALED, out = sum.out;
+      }
+      Step s{op, rename(o.a, i.a), rename(o.b, i.b), rename(o.out, out), 0, {0, 0, 0}};
       if (o.commutes && s.a > s.b) std::swap(s.a, s.b);
       if (o.data == UNIFORM || o.data == GAUSSIAN) s.id = uint32_t(c << 16 | k);
       if (o.data != NOTHING) std::memcpy(s.data, i.data, sizeof s.data);
@@ -111,12 +138,10 @@ void compile(const Program& program, const Sizes& sizes, Tape& tape) {
           s.data[place] = std::min(int(i.data[place] * sizes.features), sizes.features - 1);
       if (o.data == CONSTANT) s.data[1] = 0;
       if (o.data != ENTRY) s.data[2] = 0;
-      needs_scratch |= o.a == MATRIX && o.b != NONE;
-      needs_scratch |= i.op == 37;  // transpose
+      needs_scratch |= i.op == TRANSPOSE || (o.a == MATRIX && o.b != NONE);
       absorb(uint64_t(s.op) | uint64_t(s.a) << 8 | uint64_t(s.b) << 16 | uint64_t(s.out) << 24 | uint64_t(s.id + 1) << 32);
       if (o.data != NOTHING)
         for (double d : s.data) { uint64_t word; std::memcpy(&word, &d, 8), absorb(word); }
-      (c == SETUP ? tape.setup_cost : tape.step_cost) += cost(o, i.op, sizes.features);
       steps.push_back(s);
     }
     absorb(~uint64_t(0));
@@ -128,7 +153,7 @@ void compile(const Program& program, const Sizes& sizes, Tape& tape) {
   const uint32_t size[4] = {0, 1, f, f * f};
   for (std::vector<Step>& steps : tape.part)
     for (Step& s : steps) {
-      const Operation& o = operations[s.op];
+      const Operation& o = operations[s.op == ADD_SCALED ? SCALE : s.op == ADD_OUTER ? OUTER : s.op];
       s.a = first[o.a] + s.a * size[o.a], s.b = first[o.b] + s.b * size[o.b];
       s.out = first[o.out] + s.out * size[o.out];
     }

@@ -52,11 +52,31 @@ template <typename T, int W> struct Machine {
   template <typename Fn> static AIGA_INLINE void map(T* out, const T* a, const T* b, int n, Fn fn) {
     for (int k = 0; k < n * W; k += L) store(out + k, fn(load(a + k), load(b + k)));
   }
-  static AIGA_INLINE void scale(T* out, const T* s, const T* a, int n) {
+  static AIGA_INLINE void copy(T* out, const T* a, int n) {
+    map(out, a, n, [](X x) AIGA_LAMBDA { return x; });
+  }
+  template <bool ADD> static AIGA_INLINE void scale(T* out, const T* s, const T* a, int n) {
     for (int r = 0; r < W; r += L) {
       const X x = load(s + r);
-      for (int k = r; k < n * W; k += W) store(out + k, x * load(a + k));
+      for (int k = r; k < n * W; k += W) store(out + k, ADD ? load(out + k) + x * load(a + k) : x * load(a + k));
     }
+  }
+  // R rows of a, their elements one group apart, times what b has every `stride` groups; to every `apart` groups.
+  template <int R> static AIGA_INLINE void dots(T* out, const T* a, const T* b, int f, int stride, int apart) {
+    for (int r = 0; r < W; r += L) {
+      X s[R];
+      for (int i = 0; i < R; i++) s[i] = load(a + i * f * W + r) * load(b + r);
+      for (int k = 1; k < f; k++) {
+        const X y = load(b + k * stride * W + r);
+        for (int i = 0; i < R; i++) s[i] += load(a + (i * f + k) * W + r) * y;
+      }
+      for (int i = 0; i < R; i++) store(out + i * apart * W + r, s[i]);
+    }
+  }
+  static AIGA_INLINE void product(T* out, const T* a, const T* b, int f, int stride, int apart) {
+    int i = 0;
+    for (; i + 4 <= f; i += 4) dots<4>(out + i * apart * W, a + i * f * W, b, f, stride, apart);
+    for (; i < f; i++) dots<1>(out + i * apart * W, a + i * f * W, b, f, stride, apart);
   }
   template <typename Fn> static AIGA_INLINE void each(T* out, const T* a, Fn fn) {
     for (int l = 0; l < W; l++) out[l] = fn(a[l]);
@@ -123,7 +143,6 @@ template <typename T, int W> struct Machine {
   case vector: n = f; goto body_##scalar;  \
   case scalar: n = 1;                      \
   body_##scalar:
-#define AIGA_UNARY(x) map(out, a, n, [](X x) AIGA_LAMBDA { return x; }); break
       switch (step->op) {
         case 0: break;
         AIGA_SIZES(1, 23, 39) map(out, a, b, n, [](X x, X y) AIGA_LAMBDA { return x + y; }); break;
@@ -144,40 +163,31 @@ template <typename T, int W> struct Machine {
         case 17: n = ff; goto positive;
         case 16: n = f;
         positive: map(out, a, n, [](X x) AIGA_LAMBDA { return x > all(0) ? all(1) : all(0); }); break;
-        case 18: scale(out, a, b, f); break;
-        case 29: scale(out, a, b, ff); break;
-        case 19: for (int k = 0; k < f; k++) std::memcpy(out + k * W, a, W * sizeof(T)); break;
+        case 18: scale<false>(out, a, b, f); break;
+        case 29: scale<false>(out, a, b, ff); break;
+        case ADD_SCALED: scale<true>(out, a, b, f); break;
+        case 19: for (int k = 0; k < f; k++) copy(out + k * W, a, 1); break;
         case 21: whole(out, a, 1, f, square, root); break;
-        case 27:
-          for (int r = 0; r < W; r += L)
-            store(out + r, sum(f, [&](int k) AIGA_LAMBDA { return load(a + k * W + r) * load(b + k * W + r); }));
-          break;
-        case 28: for (int i = 0; i < f; i++) scale(out + i * f * W, a + i * W, b, f); break;
+        case 27: dots<1>(out, a, b, f, 1, 1); break;
+        case 28: for (int i = 0; i < f; i++) scale<false>(out + i * f * W, a + i * W, b, f); break;
+        case ADD_OUTER: for (int i = 0; i < f; i++) scale<true>(out + i * f * W, a + i * W, b, f); break;
         case 31:
-          for (int i = 0; i < f; i++)
-            for (int r = 0; r < W; r += L)
-              store(apart + i * W + r, sum(f, [&](int k) AIGA_LAMBDA { return load(a + (i * f + k) * W + r) * load(b + k * W + r); }));
-          if (apart != out) std::memcpy(out, apart, f * W * sizeof(T));
+          product(apart, a, b, f, 1, 1);
+          if (apart != out) copy(out, apart, f);
           break;
-        case 32:
-          for (int i = 0; i < ff; i++) std::memcpy(out + i * W, a + i / f * W, W * sizeof(T));
-          break;
-        case 33: for (int i = 0; i < f; i++) std::memcpy(out + i * f * W, a, f * W * sizeof(T)); break;
+        case 32: for (int i = 0; i < ff; i++) copy(out + i * W, a + i / f * W, 1); break;
+        case 33: for (int i = 0; i < f; i++) copy(out + i * f * W, a, f); break;
         case 34: whole(out, a, f, f, square, root); break;
         case 35: rows(out, a, f, f, 1, f, square, root); break;
         case 36: rows(out, a, f, f, f, 1, square, root); break;
         case 37:
           for (int i = 0; i < f; i++)
-            for (int k = 0; k < f; k++) std::memcpy(apart + (k * f + i) * W, a + (i * f + k) * W, W * sizeof(T));
-          if (apart != out) std::memcpy(out, apart, ff * W * sizeof(T));
+            for (int k = 0; k < f; k++) copy(apart + (k * f + i) * W, a + (i * f + k) * W, 1);
+          if (apart != out) copy(out, apart, ff);
           break;
         case 43:
-          for (int i = 0; i < f; i++)
-            for (int j = 0; j < f; j++)
-              for (int r = 0; r < W; r += L)
-                store(apart + (i * f + j) * W + r,
-                      sum(f, [&](int k) AIGA_LAMBDA { return load(a + (i * f + k) * W + r) * load(b + (k * f + j) * W + r); }));
-          if (apart != out) std::memcpy(out, apart, ff * W * sizeof(T));
+          for (int j = 0; j < f; j++) product(apart + j * W, a, b + j * W, f, f, f);
+          if (apart != out) copy(out, apart, ff);
           break;
         AIGA_SIZES(44, 45, 46) map(out, a, b, n, [](X x, X y) AIGA_LAMBDA { return (x < y) | (x != x) ? x : y; }); break;
         AIGA_SIZES(47, 48, 49) map(out, a, b, n, [](X x, X y) AIGA_LAMBDA { return (x > y) | (x != x) ? x : y; }); break;
@@ -199,7 +209,7 @@ template <typename T, int W> struct Machine {
 
   // One example as a program that predicts it sees it: its features, no label.
   AIGA_INLINE void predict(const T* x) {
-    std::memcpy(memory + run.tape.first_vector * W, x, f * W * sizeof(T));
+    copy(memory + run.tape.first_vector * W, x, f);
     std::memset(memory, 0, W * sizeof(T));
     time++, execute(run.tape.part[PREDICT]);
     if (run.rules.accuracy) each(memory + W, memory + W, [](T p) { return 1 / (1 + std::exp(-p)); });

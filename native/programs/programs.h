@@ -16,6 +16,8 @@ enum Data : uint8_t { NOTHING, CONSTANT, ELEMENT, ENTRY, UNIFORM, GAUSSIAN };  /
 enum Component { SETUP, PREDICT, LEARN };
 
 constexpr int OPERATIONS = 65, COMPONENTS = 3;
+// Pairs that evolution loves, a product and its sum with what is kept, made one step: v += s v, m += outer(v, v).
+constexpr int ADD_SCALED = 65, ADD_OUTER = 66;
 constexpr int MOST_SCALARS = 24, MOST_VECTORS = 24, MOST_MATRICES = 16;  // together the 64 bits of a set of addresses
 constexpr int MOST_FEATURES = 32, MOST_INSTRUCTIONS = 255;               // the latter of one component function
 constexpr double PER_INSTRUCTION = 8;  // what decoding costs, in additions of one number
@@ -58,6 +60,7 @@ struct Tape {
   double setup_cost = 0, step_cost = 0;  // in additions; a step is predict and learn
   int features = 0;
   uint64_t live[COMPONENTS][4] = {};  // by component, a bit for each instruction that is kept
+  uint64_t fused[COMPONENTS][4] = {};  // and for each that is one step with the next that is kept
   size_t size() const { return part[SETUP].size() + part[PREDICT].size() + part[LEARN].size(); }
 };
 void compile(const Program&, const Sizes&, Tape&);

@@ -149,6 +149,8 @@ class Machine:
         if "constant" in operation.data:
             value = np.copy(self.memory[operation.out][out])
             value[tuple(index(share, f) for share in data[1 : len(operation.data)])] = data[0]
+        elif operation.name == "s broadcast":
+            value = np.full(f, self.memory["s"][addresses[0]])
         elif operation.data:
             draw = uniform if "low" in operation.data else gaussian
             h = fold(fold(self.seed, self.time), name)

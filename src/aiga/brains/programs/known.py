@@ -37,8 +37,8 @@ def network(rate: float = 0.01, hidden: float = 0.1, output: float = 0.1) -> Pro
             ("s subtract", 0, 1, 4),
             ("s multiply", 3, 4, 4),
             ("s add", 2, 4, 2),
-            ("s times v", 4, 4, 6),
             ("s times v", 4, 2, 7),  # with the weights that made the prediction
+            ("s times v", 4, 4, 6),
             ("v add", 2, 6, 2),
             ("v heaviside", 3, 8),
             ("v multiply", 8, 7, 7),
