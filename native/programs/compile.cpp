@@ -39,7 +39,8 @@ const std::array<Operation, OPERATIONS> operations = {{
 
 namespace {
 
-constexpr int SCALE = 18, ADD_VECTORS = 23, OUTER = 28, TRANSPOSE = 37, ADD_MATRICES = 39, MATMUL = 43;
+constexpr int SCALE = 18, ADD_VECTORS = 23, OUTER = 28, MATVEC = 31, TRANSPOSE = 37;
+constexpr int ADD_MATRICES = 39, MATMUL = 43;
 
 double cost(const Operation& o, int op, int f) {
   const double size[] = {0, 1, double(f), double(f) * f};
@@ -138,7 +139,8 @@ void compile(const Program& program, const Sizes& sizes, Tape& tape) {
           s.data[place] = std::min(int(i.data[place] * sizes.features), sizes.features - 1);
       if (o.data == CONSTANT) s.data[1] = 0;
       if (o.data != ENTRY) s.data[2] = 0;
-      needs_scratch |= i.op == TRANSPOSE || (o.a == MATRIX && o.b != NONE);
+      needs_scratch |= (op == TRANSPOSE && s.out == s.a) || (op == MATVEC && s.out == s.b) ||
+                       (op == MATMUL && (s.out == s.a || s.out == s.b));
       absorb(uint64_t(s.op) | uint64_t(s.a) << 8 | uint64_t(s.b) << 16 | uint64_t(s.out) << 24 | uint64_t(s.id + 1) << 32);
       if (o.data != NOTHING)
         for (double d : s.data) { uint64_t word; std::memcpy(&word, &d, 8), absorb(word); }

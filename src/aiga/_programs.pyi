@@ -9,24 +9,7 @@ def operations() -> list[list[int]]: ...
 def compiled(
     code: np.ndarray, data: np.ndarray, lengths: np.ndarray, sizes: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
-def evaluate(
-    code: np.ndarray,
-    data: np.ndarray,
-    lengths: np.ndarray,
-    sizes: Sequence[int],
-    train_x: np.ndarray,
-    train_y: np.ndarray,
-    valid_x: np.ndarray,
-    valid_y: np.ndarray,
-    epochs: int,
-    accuracy: bool,
-    single: bool,
-    limit: float,
-    key: int,
-    lanes: int,
-    threads: int,
-    instruction_set: str,
-) -> np.ndarray: ...
+def evaluate(*programs_tasks_and_rules: Any) -> np.ndarray: ...
 def evolve(
     settings: Mapping[str, Any], *state_tasks_and_rules: Any
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]: ...

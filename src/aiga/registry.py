@@ -313,6 +313,12 @@ def _bench_page() -> tuple[dict[str, Any], str]:
         raise RunError(f"NAME: page needs Playwright and Chromium: {error}") from None
 
 
+def _bench_programs() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.programs import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
@@ -320,4 +326,5 @@ BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "cluster": _bench_cluster,
     "ppo": _bench_ppo,
     "page": _bench_page,
+    "programs": _bench_programs,
 }

@@ -1,13 +1,13 @@
 """Regularised evolution of programs: one island, from checkpoint to checkpoint, in the native kernel.
 
-Real et al. 2020, arXiv 2003.03384, section 3 and its supplement. The youngest replaces the oldest; its parent wins a
-tournament. Two caches spare evaluations: one of programs in canonical form, without dead code and with
+Real et al. 2020, arXiv 2003.03384, section 3 and its supplement. The youngest replaces the oldest; its parent
+wins a tournament. Two caches spare evaluations: one of programs in canonical form, without dead code and with
 addresses named in their order, and the paper's of functional equivalence, whose key is a fingerprint of the
-errors on a few examples of the first task. Programs that cost too much are not run, and those below the hurdle,
-the 75th percentile of the population's different fitnesses, on some tasks alone.
+errors on a few examples of the first task. Programs that cost too much are not run, and those below the
+hurdle, the 75th percentile of the population's different fitnesses, on some tasks alone.
 
-A state is plain arrays, nothing is drawn but from `State.random`, and a chunk may end anywhere: n individuals and m
-more give the same bytes as n + m.
+A state is plain arrays, nothing is drawn but from `State.random`, and a chunk may end anywhere: n individuals
+and m more give the same bytes as n + m.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from aiga.brains.programs import kernel, known
 from aiga.brains.programs.kernel import Rules, Tasks
 from aiga.brains.programs.ops import OPERATIONS, Program, Sizes
 
+RULES = Rules()
 EVERY_OPERATION = tuple(range(len(OPERATIONS)))
 
 
@@ -135,7 +136,7 @@ class Evolved(NamedTuple):
 
 
 def budget(sizes: Sizes, rules: Rules, examples: int, factor: float = 4.0) -> float:
-    """What a program may cost where the paper's two-layer network, `examples` an epoch, costs 1 / `factor`."""
+    """What a program may cost: `factor` times the paper's two-layer network at `examples` an epoch."""
     room = Sizes(max(sizes.scalars, 5), max(sizes.vectors, 9), max(sizes.matrices, 2), sizes.features)
     setup, step = kernel.compiled([known.network()], room).cost[0]
     return float(factor * (setup + rules.epochs * examples * step))
@@ -165,7 +166,7 @@ def evolve(
     state: State,
     tasks: Tasks,
     individuals: int,
-    rules: Rules = Rules(),
+    rules: Rules = RULES,
     *,
     instruction_set: str = "",
 ) -> Evolved:

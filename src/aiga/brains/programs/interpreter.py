@@ -2,23 +2,25 @@
 
 This is the specification; `kernel` computes the same, many times faster. It shares none of its code.
 
-Memory begins with zeros and lasts: setup runs once, then in each epoch, for each example to learn from, predict and
-learn, and for each example to be judged on, predict. Before predict v0 is the example's features and s0 is 0; before
-learn s0 is its label. After predict s1 is the prediction; where accuracy counts, s1 becomes its sigmoid. An error
-that is NaN or beyond `limit` ends the task. Fitness is the best of the epochs that came to their end, or 0.
+Memory begins with zeros and lasts: setup runs once, then in each epoch, for each example to learn from,
+predict and learn, and for each example to be judged on, predict. Before predict v0 is the example's features
+and s0 is 0; before learn s0 is its label. After predict s1 is the prediction; where accuracy counts, s1
+becomes its sigmoid. An error that is NaN or beyond `limit` ends the task. Fitness is the best of the epochs
+that came to their end, or 0.
 
-Numbers are those of IEEE 754, except that the smaller of two zeros, and the larger, is the second one. Sums are taken
-in the order of elements, of matrices row by row and then over rows. Deviations are of the whole population, in two
-passes: the public release's formula takes roots of negative numbers. A NaN is no prediction: the release counts it as
-the first class.
+Numbers are those of IEEE 754, except that the smaller of two zeros, and the larger, is the second one. Sums
+are taken in the order of elements, of matrices row by row and then over rows. Deviations are of the whole
+population, in two passes: the public release's formula takes roots of negative numbers. A NaN is no
+prediction: the release counts it as the first class.
 
-Random numbers come from a hash: with `mix` the last steps of SplitMix64 and fold(h, x) = mix(h + G (x + 1)), G the
-golden ratio's 64 bits, element k of what instruction i of component c (0, 1, 2) writes is made of the word
+Random numbers come from a hash: with `mix` the last steps of SplitMix64 and fold(h, x) = mix(h + G (x + 1)),
+G the golden ratio's 64 bits, element k of what instruction i of component c (0, 1, 2) writes is made of the
+word
 
     fold(fold(fold(fold(key, task), time), 65536 c + i), k)
 
-where `time` counts the component functions that the task has run before. Its first 53 bits are a uniform number;
-a Gaussian one takes a second from mix(word + G), by Box and Muller.
+where `time` counts the component functions that the task has run before. Its first 53 bits are a uniform
+number; a Gaussian one takes a second from mix(word + G), by Box and Muller.
 """
 
 from __future__ import annotations
@@ -99,8 +101,9 @@ _ANY: dict[str, Callable[..., Any]] = {
     "mean": _mean,
     "deviation": _deviation,
 }
+_CURVES = ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "exp", "log")
 _ONE: dict[str, Callable[..., Any]] = {
-    **{f"s {name}": getattr(np, name) for name in ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "exp", "log")},
+    **{f"s {name}": getattr(np, name) for name in _CURVES},
     "s heaviside": lambda a: np.where(a >= 0, 1.0, 0.0),
     "v heaviside": lambda a: np.where(a > 0, 1.0, 0.0),
     "m heaviside": lambda a: np.where(a > 0, 1.0, 0.0),
@@ -117,7 +120,7 @@ _ONE: dict[str, Callable[..., Any]] = {
     "m transpose": lambda a: a.T.copy(),
     "m row means": lambda a: _sum(a) / len(a),
     "m row deviations": lambda a: np.array([_deviation(row) for row in a]),
-}  # fmt: skip
+}
 
 
 class Machine:
@@ -188,8 +191,8 @@ def fitness(
 ) -> float:
     """Of one task: examples to learn from and to be judged on, x f64[T, F] and y f64[T] each.
 
-    1 - 2/pi atan(root mean square error), or the share of labels (0 or 1) on whose side of 1/2 the sigmoid of the
-    prediction is. Every error met is added to `trace`.
+    1 - 2/pi atan(root mean square error), or the share of labels (0 or 1) on whose side of 1/2 the sigmoid of
+    the prediction is. Every error met is added to `trace`.
     """
     machine, best = Machine(program, sizes, key, task), 0.0
     machine.run("setup")

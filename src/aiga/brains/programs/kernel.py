@@ -1,8 +1,8 @@
 """Programs, fast: the native kernel behind two functions.
 
-A program runs on many tasks in lock step, a lane of the processor to a task. Results have the same bytes whatever
-the lanes, the threads and the instruction set; they differ from `interpreter`'s where the mathematical library's last
-bits do.
+A program runs on many tasks in lock step, a lane of the processor to a task. Results have the same bytes
+whatever the lanes, the threads and the instruction set; they differ from `interpreter`'s where the
+mathematical library's last bits do.
 """
 
 from __future__ import annotations

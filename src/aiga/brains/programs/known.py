@@ -1,4 +1,4 @@
-"""The paper's reference programs, in `ops`' instructions: what a search begins with or is measured against."""
+"""The paper's reference programs, in instructions: what a search begins with or is measured against."""
 
 from __future__ import annotations
 

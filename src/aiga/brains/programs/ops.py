@@ -1,8 +1,8 @@
 """The 65 operations of AutoML-Zero, and programs made of them.
 
 Memory has scalars s0, s1, ..., vectors v0, v1, ... of F numbers and matrices m0, m1, ... of F x F. s0 is the
-label, s1 the prediction, v0 the features; a program writes neither s0 nor v0. The numbers of the operations are
-those of the paper's supplement.
+label, s1 the prediction, v0 the features; a program writes neither s0 nor v0. The numbers of the operations
+are those of the paper's supplement.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MOST_INSTRUCTIONS = 255  # of one component function
 class Operation(NamedTuple):
     """One operation: the kinds ("s", "v", "m" or none) of its inputs and output, and what else it reads.
 
-    `data` names the numbers of an instruction that it uses. An `index` is a share of F, from 0 to 1, so that a
-    program means the same at any F: it stands for floor(share x F), F - 1 at most.
+    `data` names the numbers of an instruction that it uses. An `index` is a share of F, from 0 to 1, so that
+    a program means the same at any F: it stands for floor(share x F), F - 1 at most.
     """
 
     name: str
