@@ -298,6 +298,22 @@ def test_an_island_is_its_own_whatever_runs_beside_it():
         assert equal(again.state, alone[0])
 
 
+def test_migrants_are_the_youngest():
+    config, tasks = demo(), straight(5, 20, 20)
+    home, abroad = (
+        evolution.evolve(config, evolution.begin(seed, config), tasks, 1030).state for seed in range(2)
+    )
+    with pytest.raises(ValueError, match="migrants: "):
+        evolution.immigrate(abroad, evolution.emigrants(home, 101, 0))
+    migrants = evolution.emigrants(home, 80, 5)
+    there = evolution.immigrate(abroad, migrants)
+    rows = np.arange(1030, 1110) % 100
+    assert there.born == 1110 and (there.code[rows] == migrants.code).all()
+    kept = np.setdiff1d(np.arange(100), rows)
+    assert (there.fitness[kept] == abroad.fitness[kept]).all()
+    assert evolution.evolve(config, there, tasks, 500).state.born == 1610
+
+
 def test_caches_spare_work_and_change_no_fitness():
     tasks = straight(5, 20, 20)
     config = demo(print_train=0, print_valid=0, combine="mean")
@@ -417,13 +433,17 @@ def test_what_does_not_fit_is_named():
         ("instruction_set: one of", lambda: kernel.evaluate(a, SIZES, tasks, instruction_set="mmx")),
         ("epochs: ", lambda: kernel.evaluate(a, SIZES, tasks, Rules(epochs=0))),
         ("limit: ", lambda: kernel.evaluate(a, SIZES, tasks, Rules(limit=np.nan))),
+        (
+            "code: u8",
+            lambda: kernel.evaluate([replace(a[0], code=a[0].code.astype(int) + 256)], SIZES, tasks),
+        ),
         ("score: ", lambda: Rules(score="loss")),
         ("setup 0: out from 1 to 1", lambda: kernel.evaluate(a, Sizes(2, 3, 0, 4), tasks)),
     ]
     state = evolution.begin(0, demo())
     for name, value in {
         "tournament": 0, "mutate": 1.5, "least": (11, 0, 0), "begin": (11, 2, 8), "hurdle_tasks": 3,
-        "setup_ops": (65,), "learn_ops": (), "mutations": Mutations(0, 0, 0, 0), "population": 99,
+        "setup_ops": (65,), "predict_ops": (300,), "forget": "often", "learn_ops": (), "mutations": Mutations(0, 0, 0, 0), "population": 99,
     }.items():  # fmt: skip
         starts = "code: " if name == "population" else f"{name}: "
         cases.append((starts, partial(evolution.evolve, demo(**{name: value}), state, tasks, 1)))

@@ -36,7 +36,6 @@ using Out = nb::ndarray<nb::numpy, T>;
 using Code = In<uint8_t, nb::shape<-1, -1, 4>>;     // op, in1, in2, out
 using Numbers = In<double, nb::shape<-1, -1, 3>>;
 using Lengths = In<int32_t, nb::shape<-1, 3>>;
-using Triple = std::vector<int>;
 
 std::vector<const Kernel*> kernels() {  // those this processor can run, best first
   std::vector<const Kernel*> all;
@@ -220,7 +219,13 @@ Out<double> evaluate(Code code, Numbers data, Lengths lengths, const std::vector
 
 // ---- The search. Its state comes and goes as arrays.
 
-template <typename T, typename U> void triple(T (&to)[COMPONENTS], const std::vector<U>& from, const char* name) {
+template <typename T> T field(const nb::dict& given, const char* name) {
+  T value;
+  expect(given.contains(name) && nb::try_cast<T>(given[name], value), std::string(name) + ": numbers in range");
+  return value;
+}
+
+void triple(int (&to)[COMPONENTS], const std::vector<int>& from, const char* name) {
   expect(from.size() == COMPONENTS, std::string(name) + ": one for each of setup, predict, learn");
   std::copy(from.begin(), from.end(), to);
 }
@@ -311,29 +316,29 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
                   In<double, nb::shape<-1, -1>> train_y, In<double, nb::shape<-1, -1, -1>> valid_x,
                   In<double, nb::shape<-1, -1>> valid_y, int epochs, bool accuracy, bool single, double limit,
                   uint64_t key, int64_t individuals, const std::string& instruction_set) {
-  const auto get = [&](const char* name) { return given[name]; };
   Settings s{};
-  s.sizes = sizes_of(nb::cast<std::vector<int>>(get("sizes")));
-  s.population = nb::cast<int>(get("population")), s.tournament = nb::cast<int>(get("tournament"));
-  s.mutate = nb::cast<double>(get("mutate"));
-  const auto weights = nb::cast<std::vector<double>>(get("mutations"));
+  s.sizes = sizes_of(field<std::vector<int>>(given, "sizes"));
+  s.population = field<int>(given, "population"), s.tournament = field<int>(given, "tournament");
+  s.mutate = field<double>(given, "mutate");
+  const auto weights = field<std::vector<double>>(given, "mutations");
   expect(weights.size() == MUTATIONS, "mutations: six weights");
   std::copy(weights.begin(), weights.end(), s.mutations);
-  triple(s.begin, nb::cast<Triple>(get("begin")), "begin");
-  triple(s.least, nb::cast<Triple>(get("least")), "least");
-  triple(s.most, nb::cast<Triple>(get("most")), "most");
-  triple(s.allowed, nb::cast<std::vector<std::vector<uint8_t>>>(get("ops")), "ops");
-  s.print_train = nb::cast<int>(get("print_train")), s.print_valid = nb::cast<int>(get("print_valid"));
-  s.forget = nb::cast<int>(get("forget")), s.hurdle_tasks = nb::cast<int>(get("hurdle_tasks"));
-  s.hurdle_every = nb::cast<int>(get("hurdle_every")), s.budget = nb::cast<double>(get("budget"));
-  s.median = nb::cast<bool>(get("median"));
+  triple(s.begin, field<std::vector<int>>(given, "begin"), "begin");
+  triple(s.least, field<std::vector<int>>(given, "least"), "least");
+  triple(s.most, field<std::vector<int>>(given, "most"), "most");
+  const char* const names[COMPONENTS] = {"setup_ops", "predict_ops", "learn_ops"};
+  for (int c = 0; c < COMPONENTS; c++) s.allowed[c] = field<std::vector<uint8_t>>(given, names[c]);
+  s.print_train = field<int>(given, "print_train"), s.print_valid = field<int>(given, "print_valid");
+  s.forget = field<int>(given, "forget"), s.hurdle_tasks = field<int>(given, "hurdle_tasks");
+  s.hurdle_every = field<int>(given, "hurdle_every"), s.budget = field<double>(given, "budget");
+  s.median = field<bool>(given, "median");
   check(s);
   const Kernel& kernel = choose(instruction_set);
   const Tasks tasks = tasks_of(train_x, train_y, valid_x, valid_y, s.sizes);
   const Rules rules = rules_of(epochs, accuracy, single, limit, key);
   within(s.hurdle_tasks, 0, tasks.count - 1, "hurdle_tasks");
   expect(individuals >= 0, "individuals: at least 0");
-  expect(born >= 0, "born: at least 0");
+  expect(born >= 0 && born < int64_t(1) << 62, "born: at least 0");
   same_count(code, data, lengths);
   const size_t size = size_t(s.population), room = size_t(s.room());
   expect(code.shape(0) == size && values.shape(0) == size, "code: as many rows as the population");

@@ -12,8 +12,7 @@ and m more give the same bytes as n + m.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,6 +126,15 @@ class Improvement(NamedTuple):
     parent_program: Program | None
 
 
+class Migrants(NamedTuple):
+    """Individuals on their way from island to island, as `State` has them."""
+
+    code: np.ndarray
+    data: np.ndarray
+    lengths: np.ndarray
+    fitness: np.ndarray
+
+
 class Evolved(NamedTuple):
     """What `evolve` returns."""
 
@@ -192,20 +200,43 @@ def evolve(
     return Evolved(state, improvements, Counts(*(int(n) for n in counts - old.counts)))
 
 
+def emigrants(state: State, count: int, seed: int) -> Migrants:
+    """`count` individuals drawn with replacement, by `seed` alone."""
+    rows = np.random.default_rng(seed).integers(len(state.code), size=count)
+    return Migrants(state.code[rows], state.data[rows], state.lengths[rows], state.fitness[rows])
+
+
+def immigrate(state: State, migrants: Migrants) -> State:
+    """The island with `migrants` as its youngest, the oldest gone, their fitness as it was at home.
+
+    They are no improvement: whoever watches both islands has been told of them.
+    """
+    size = len(state.code)
+    rows = np.arange(state.born, state.born + len(migrants.code)) % size
+    if len(rows) > size or state.born < size:
+        raise ValueError(f"migrants: at most {size}, and only where as many have been born")
+    arrays = {}
+    for name in Migrants._fields:
+        arrays[name] = getattr(state, name).copy()
+        arrays[name][rows] = getattr(migrants, name)
+    return replace(state, **arrays, born=state.born + len(rows))
+
+
 def _arrays(cache: Cache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return cache.keys, cache.values, cache.hits
 
 
 def _settings(config: Config) -> dict[str, Any]:
     given = {f.name: getattr(config, f.name) for f in fields(config)}
-    lists: Sequence[str] = ("setup_ops", "predict_ops", "learn_ops")
     return given | {
         "sizes": config.sizes.numbers,
         "mutations": [float(getattr(config.mutations, f.name)) for f in fields(Mutations)],
         "begin": list(config.begin),
         "least": list(config.least),
         "most": list(config.most),
-        "ops": [list(given[name]) for name in lists],
+        "setup_ops": list(config.setup_ops),
+        "predict_ops": list(config.predict_ops),
+        "learn_ops": list(config.learn_ops),
         "median": config.combine == "median",
     }
 

@@ -78,7 +78,12 @@ def threads_here() -> int:
 
 
 def stacked(programs: Sequence[Program], room: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """code u8[P, L, 4], data f64[P, L, 3], lengths i32[P, 3]: L the longest program, `room` at least."""
+    """code u8[P, L, 4], data f64[P, L, 3], lengths i32[P, 3]: L the longest program, `room` at least.
+
+    ValueError for a program that is not of these types.
+    """
+    for program in programs:
+        program.shaped()
     room = max([room, *(len(program.code) for program in programs)])
     code = np.zeros((len(programs), room, 4), np.uint8)
     data = np.zeros((len(programs), room, 3))

@@ -148,11 +148,8 @@ class Program:
         start = sum(self.lengths[:index])
         return range(start, start + self.lengths[index])
 
-    def check(self, sizes: Sizes, allowed: Sequence[Sequence[int]] | None = None) -> Program:
-        """Itself. ValueError, naming the instruction, for what it may not be in memory of these sizes.
-
-        `allowed` are the operations of each component function; all, where it is not given.
-        """
+    def shaped(self) -> Program:
+        """Itself. ValueError, naming the field, unless its arrays have the types and shapes above."""
         code, data, lengths = np.asarray(self.code), np.asarray(self.data), self.lengths
         if len(lengths) != 3 or min(lengths) < 0 or max(lengths) > MOST_INSTRUCTIONS:
             raise ValueError(f"lengths: three numbers from 0 to {MOST_INSTRUCTIONS}, not {lengths!r}")
@@ -160,6 +157,14 @@ class Program:
             raise ValueError(f"code: u8[{sum(lengths)}, 4], not {code.dtype}{list(code.shape)}")
         if data.dtype != np.float64 or data.shape != (sum(lengths), 3):
             raise ValueError(f"data: f64[{sum(lengths)}, 3], not {data.dtype}{list(data.shape)}")
+        return self
+
+    def check(self, sizes: Sizes, allowed: Sequence[Sequence[int]] | None = None) -> Program:
+        """Itself. ValueError, naming the instruction, for what it may not be in memory of these sizes.
+
+        `allowed` are the operations of each component function; all, where it is not given.
+        """
+        code, data = self.shaped().code, self.data
         for which, name in enumerate(PARTS):
             for k, row in enumerate(self.part(name)):
                 fault = _fault(code[row], data[row], sizes, None if allowed is None else allowed[which])
