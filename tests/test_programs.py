@@ -443,7 +443,8 @@ def test_what_does_not_fit_is_named():
     state = evolution.begin(0, demo())
     for name, value in {
         "tournament": 0, "mutate": 1.5, "least": (11, 0, 0), "begin": (11, 2, 8), "hurdle_tasks": 3,
-        "setup_ops": (65,), "predict_ops": (300,), "forget": "often", "learn_ops": (), "mutations": Mutations(0, 0, 0, 0), "population": 99,
+        "setup_ops": (65,), "predict_ops": (300,), "forget": "often", "learn_ops": (),
+        "mutations": Mutations(0, 0, 0, 0), "population": 99,
     }.items():  # fmt: skip
         starts = "code: " if name == "population" else f"{name}: "
         cases.append((starts, partial(evolution.evolve, demo(**{name: value}), state, tasks, 1)))
