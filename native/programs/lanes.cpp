@@ -45,7 +45,7 @@ template <typename T, int W> struct Machine {
   static AIGA_INLINE X abs(X x) { return x < all(0) ? -x : x + all(0); }  // of -0 too
   static AIGA_INLINE X root(X x) { X y; for (int l = 0; l < L; l++) y[l] = std::sqrt(x[l]); return y; }
 
-  // out[k] = fn(a[k]) and fn(a[k], b[k]) over n groups, and with the one group s for a.
+  // out[k] = fn(a[k]), and fn(a[k], b[k]), over n groups.
   template <typename Fn> static AIGA_INLINE void map(T* out, const T* a, int n, Fn fn) {
     for (int k = 0; k < n * W; k += L) store(out + k, fn(load(a + k)));
   }
@@ -55,6 +55,7 @@ template <typename T, int W> struct Machine {
   static AIGA_INLINE void copy(T* out, const T* a, int n) {
     map(out, a, n, [](X x) AIGA_LAMBDA { return x; });
   }
+  // out[k] = s a[k], or that more, over n groups.
   template <bool ADD> static AIGA_INLINE void scale(T* out, const T* s, const T* a, int n) {
     for (int r = 0; r < W; r += L) {
       const X x = load(s + r);
@@ -226,7 +227,7 @@ template <typename T, int W> struct Machine {
     uint64_t h = 0;
     const auto met = [&](int r, const T* y) AIGA_LAMBDA { return load(y + r * L) - load(memory + W + r * L); };
     const auto judge = [&](int r) AIGA_LAMBDA { over[r] |= ~(abs(error[r]) <= limit); };  // so that NaN ends it too
-    const auto note = [&] {
+    const auto note = [&] {  // into the fingerprint
       if (!run.print) return;
       uint64_t bits;
       const double e = over[0][0] ? NAN : std::abs(double(error[0][0]));
@@ -239,6 +240,7 @@ template <typename T, int W> struct Machine {
         for (int l = 0; l < L; l++) every &= over[r][l] != 0;
       return every;
     };
+    // Looking costs more than going on a little: what ends when changes no result.
     const auto lost = [&](int at) { return run.print ? over[0][0] != 0 : at % 16 == 15 && ended(); };
 
     std::memset(memory, 0, size_t(run.tape.groups) * W * sizeof(T));
