@@ -371,6 +371,29 @@ def test_a_snapshot_and_the_feed_after_it_are_the_run(walked: Place, tmp_path: P
         assert nothing == {"running": False}
 
 
+def test_an_agent_that_a_run_lets_go_of_meanwhile(
+    walked: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each iteration replaces every active agent, here between an agent's name and its weights."""
+    place, find, moved = walked.copy(tmp_path), stored.Store.find_agent, []
+
+    def find_late(store: stored.Store, text: str) -> str:
+        sha = find(store, text)
+        if not moved:
+            moved.append(sha)
+            walkers.work(place, walkers.ITERATIONS + 1)
+        return sha
+
+    monkeypatch.setattr(stored.Store, "find_agent", find_late)
+    environments, agents = tables(place, "environments", "agents")
+    # Of those that no event tells of, one that no other environment has too: nothing else keeps it.
+    shas = Counter([*(row["sha"] for row in agents), *(row["agent"] for row in environments)])
+    number = next(row["id"] for row in environments if shas[row["agent"]] == 1)
+    answer = client(place).get(f"{RUN}/films", params={"pair": f"{number}~{number}~0"})
+    assert answer.status_code == 200, answer.text
+    assert moved != [tables(place, "environments")[number]["agent"]]
+
+
 # -- whom it lets in ----------------------------------------------------------------------------------------
 
 OWN = "http://127.0.0.1:8421"
