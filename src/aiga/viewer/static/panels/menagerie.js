@@ -130,10 +130,13 @@ export default {
       }
     }
 
-    /** Columns and size of a tile for this width. */
+    /** Columns and size of a tile for this width: of the sizes that look well, the one that fills the last row. */
     function grid() {
       const width = box.clientWidth || 600;
-      const columns = Math.max(1, Math.floor((width + GAP) / ((compact ? 250 : 230) + GAP)));
+      const [most, least] = [190, 300].map((wide) => Math.max(1, Math.floor((width + GAP) / (wide + GAP))));
+      let columns = most;
+      const empty = (/** @type {number} */ each) => (each - (shown.length % each)) % each;
+      for (let each = most; each >= least; each--) if (empty(each) < empty(columns)) columns = each;
       const wide = (width - GAP * (columns - 1)) / columns;
       return { columns, wide, high: Math.round(wide * 0.5) };
     }
