@@ -5,15 +5,8 @@ from __future__ import annotations
 import re
 
 import walkers
-from browser import PATIENCE, Served, Tab
+from browser import Served, Tab
 from stores import Place
-
-
-def says(tab: Tab, text: str) -> None:
-    """Waits until the line about the run's state reads so."""
-    from playwright.sync_api import expect
-
-    expect(tab.page.get_by_role("status")).to_have_text(text, timeout=1000 * PATIENCE)
 
 
 def test_the_first_view_of_a_run(served: Served, tab: Tab) -> None:
@@ -22,7 +15,7 @@ def test_the_first_view_of_a_run(served: Served, tab: Tab) -> None:
     tab.page.goto(served.address)
     # One run alone is opened at once.
     tab.page.wait_for_url(re.compile(re.escape(f"#/{walkers.NAME}") + "$"))
-    says(tab, f"at rest · iteration {walkers.ITERATIONS}")
+    tab.says(f"at rest · iteration {walkers.ITERATIONS}")
     expect(tab.page.get_by_role("navigation")).to_contain_text("Home")
     for section in tab.page.locator("main section").all():
         expect(section).not_to_be_empty()
@@ -35,15 +28,15 @@ def test_the_first_view_of_a_run(served: Served, tab: Tab) -> None:
 def test_a_server_that_is_killed_and_comes_back(served: Served, tab: Tab) -> None:
     place = Place(served.folder)
     tab.page.goto(f"{served.address}/#/{walkers.NAME}")
-    says(tab, f"at rest · iteration {walkers.ITERATIONS}")
+    tab.says(f"at rest · iteration {walkers.ITERATIONS}")
     served.kill()
-    says(tab, f"no connection; trying again · iteration {walkers.ITERATIONS}")
+    tab.says(f"no connection; trying again · iteration {walkers.ITERATIONS}")
     later = walkers.ITERATIONS + 3
     walkers.work(place, later)
     served.start()
-    says(tab, f"at rest · iteration {later}")
+    tab.says(f"at rest · iteration {later}")
     # The browser says that nobody answered; the page itself had no trouble.
     assert [problem for problem in tab.problems if "net::ERR_" not in problem] == []
     with place.open(walkers.NAME, write=True):
-        says(tab, f"running · iteration {later}")
-    says(tab, f"at rest · iteration {later}")
+        tab.says(f"running · iteration {later}")
+    tab.says(f"at rest · iteration {later}")
