@@ -62,13 +62,6 @@ class Tab(NamedTuple):
     page: Any  # playwright.sync_api.Page
     problems: list[str]  # what went wrong in it so far: errors on the console, exceptions of its modules
 
-    def says(self, text: str) -> None:
-        """Waits until the line about the run's state reads so."""
-        from playwright.sync_api import expect
-
-        line = self.page.get_by_role("banner").get_by_role("status")
-        expect(line).to_have_text(text, timeout=1000 * PATIENCE)
-
 
 @contextmanager
 def opened(browser: Any, **options: Any) -> Iterator[Tab]:
