@@ -24,12 +24,13 @@ let turn = 0; // of navigation; what was asked for before the last one is not sh
 
 const brand = h("a", { class: "brand", href: "#/" }, "aiga");
 const where = h("a", { class: "where" });
-const state = h("span", { class: "state", role: "status" });
+const state = h("span", { class: "state" });
+const spoken = h("span", { class: "hidden", role: "status" });
 const nav = h("nav", { "aria-label": "Parts of the page" });
 const theme = button("◐", turnTheme, { class: "plain", title: "light or dark", "aria-label": "light or dark" });
 const main = h("main", { tabIndex: -1 });
 const side = h("div");
-root.replaceChildren(h("header", { class: "top" }, brand, where, state, nav, theme), main, side);
+root.replaceChildren(h("header", { class: "top" }, brand, where, state, spoken, nav, theme), main, side);
 
 applyTheme();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
@@ -67,10 +68,10 @@ function remember(name, value) {
 /** Shows what the address says: #/RUN/PANEL/..., #/RUN, or #/ for the list of runs. */
 async function show() {
   const mine = ++turn;
-  const [name = "", panel = "", ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
   leave();
   side.replaceChildren();
   try {
+    const [name = "", panel = "", ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
     if (!name) {
       close();
       await showRuns(mine);
@@ -93,6 +94,15 @@ async function show() {
   }
 }
 
+/** @param {string} part  of an address */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new Error(`no such address: ${part}`);
+  }
+}
+
 function leave() {
   for (const each of mounted) each.leave?.();
   mounted = [];
@@ -102,7 +112,7 @@ function close() {
   open?.close();
   open = null;
   nav.replaceChildren();
-  state.textContent = where.textContent = "";
+  state.textContent = spoken.textContent = where.textContent = "";
   delete state.dataset.state;
 }
 
@@ -143,6 +153,8 @@ async function openRun(name) {
     source, world, recorded: source.recorded,
     films: new Films(source, encodeURIComponent(name)),
     path,
+    // Runs of different folders may have one name, and are shown at one address.
+    key: (what) => `aiga:${what}:${told.identity ?? name}`,
     go: (...parts) => {
       location.hash = `#/${[name, ...parts].map((part) => encodeURIComponent(String(part))).join("/")}`;
     },
@@ -156,8 +168,21 @@ async function openRun(name) {
   const kinds = [...new Set(modules.flatMap((module) => module.kinds ?? []))];
   const end = source.feed(encodeURIComponent(name), () => world.iteration, kinds, {
     change(said) {
+      if (said.identity !== told.identity) {
+        // Another run has this name now: all that the page knows is of the one before.
+        close();
+        show();
+        return;
+      }
       const change = world.apply(said);
-      for (const each of mounted) each.update?.(change);
+      for (const { id } of change.environments) page.films.forget(id);
+      for (const each of mounted) {
+        try {
+          each.update?.(change);
+        } catch (error) {
+          console.error(error); // one part's fault is not that of the others
+        }
+      }
       say(world);
     },
     state(connected) {
@@ -181,6 +206,8 @@ function say(world) {
   state.dataset.state = now;
   const text = `${words[now]} · iteration ${world.iteration.toLocaleString("en")}`;
   if (state.textContent !== text) state.textContent = text;
+  // Said aloud is a change of state, not every iteration.
+  if (spoken.textContent !== words[now]) spoken.textContent = words[now];
 }
 
 /** @param {NonNullable<typeof open>} run @param {string} panel @param {string[]} rest @param {number} mine */

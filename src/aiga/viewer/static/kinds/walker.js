@@ -334,6 +334,13 @@ const kind = {
     if (film) walker(c, moment(film, seconds, scratch), see);
   },
 
+  seek(film, share) {
+    const wanted = share * CELLS * CELL;
+    let place = 0;
+    while (place < film.count - 1 && film.moments[place * film.width] < wanted) place++;
+    return place / film.rate;
+  },
+
   words(film, seconds) {
     const [x] = moment(film, seconds, scratch);
     const last = film.moments[(film.count - 1) * film.width];

@@ -224,7 +224,7 @@ export default {
     }
 
     function fillList() {
-      if (!beside.open) return;
+      if (!beside.open || list.contains(document.activeElement)) return;
       list.replaceChildren(...shown.map((tile) => {
         const known = world.environments.get(tile.id);
         const said = tile.film && drawer ? drawer.words(tile.film, clock - tile.began) : "not played yet";
@@ -234,6 +234,8 @@ export default {
       }));
     }
 
+    const onSight = () => fetchFilms(shown.filter((tile) => !tile.film));
+    document.addEventListener("visibilitychange", onSight);
     const watch = new ResizeObserver(resize);
     watch.observe(box);
     return {
@@ -242,6 +244,7 @@ export default {
         else fetchFilms(shown.filter((tile) => !tile.film));
       },
       leave() {
+        document.removeEventListener("visibilitychange", onSight);
         watch.disconnect();
         unwatch();
         field.close();
