@@ -1,5 +1,6 @@
 /** The frame: which run, which panel, and what is kept up to date. */
 
+import { beGentle, onPresence, sleeping } from "aiga/awake.js";
 import { button, counted, h, lasting, short } from "aiga/dom.js";
 import { Films } from "aiga/films.js";
 import { sheet } from "aiga/sheet.js";
@@ -28,9 +29,10 @@ const state = h("span", { class: "state" });
 const spoken = h("span", { class: "hidden", role: "status" });
 const nav = h("nav", { "aria-label": "Parts of the page" });
 const theme = button("◐", turnTheme, { class: "plain", title: "light or dark", "aria-label": "light or dark" });
+const rest = button("☾", turnRest, { class: "plain", hidden: true });
 const main = h("main", { tabIndex: -1 });
 const side = h("div");
-root.replaceChildren(h("header", { class: "top" }, brand, where, state, spoken, nav, theme), main, side);
+root.replaceChildren(h("header", { class: "top" }, brand, where, state, spoken, nav, rest, theme), main, side);
 
 applyTheme();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
@@ -45,6 +47,14 @@ function applyTheme() {
 function turnTheme() {
   remember("aiga:theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   applyTheme();
+}
+
+/** Whether the page may fall asleep beside a run on its machine: it does, unless somebody wants to watch. */
+const watches = () => remembered("aiga:watch") === "yes";
+
+function turnRest() {
+  remember("aiga:watch", watches() ? "no" : "yes");
+  if (open) say(open.page.world);
 }
 
 /** @param {string} name */
@@ -166,6 +176,7 @@ async function openRun(name) {
   /** @type {Panel[]} */
   const modules = await Promise.all(panels.map((/** @type {string} */ panel) => load(panel)));
   const kinds = [...new Set(modules.flatMap((module) => module.kinds ?? []))];
+  const unwatch = onPresence(() => say(world));
   const end = source.feed(encodeURIComponent(name), () => world.iteration, kinds, {
     change(said) {
       if (said.identity !== told.identity) {
@@ -191,7 +202,12 @@ async function openRun(name) {
     },
   });
   say(world);
-  return { name, page, panels, close: end };
+  const ended = () => {
+    unwatch();
+    beGentle(false);
+    end();
+  };
+  return { name, page, panels, close: ended };
 }
 
 /** @param {string} panel @returns {Promise<Panel>} */
@@ -201,8 +217,16 @@ async function load(panel) {
 
 /** @param {World} world */
 function say(world) {
-  const now = source.recorded ? "recorded" : !world.connected ? "lost" : world.running ? "running" : "still";
-  const words = { recorded: "a file of the run", lost: "no connection; trying again", running: "running", still: "at rest" };
+  const beside = !source.recorded && world.running && ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  beGentle(beside && !watches());
+  rest.hidden = !beside;
+  rest.setAttribute("aria-pressed", String(!watches()));
+  rest.title = watches() ? "goes on drawing, which slows the run; click to let it rest when nobody is there"
+    : "rests when nobody is there, so that the run is not slowed; click to keep it moving";
+  rest.setAttribute("aria-label", rest.title);
+  const now = source.recorded ? "recorded" : sleeping() ? "asleep" : !world.connected ? "lost" : world.running ? "running" : "still";
+  const words = { recorded: "a file of the run", lost: "no connection; trying again", running: "running",
+    still: "at rest", asleep: "resting beside the run; move to wake it" };
   state.dataset.state = now;
   const text = `${words[now]} · iteration ${world.iteration.toLocaleString("en")}`;
   if (state.textContent !== text) state.textContent = text;

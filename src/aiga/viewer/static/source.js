@@ -1,5 +1,7 @@
 /** Where the page's answers come from: the server, or, in a file that was taken away, the file itself. */
 
+import { away, onPresence } from "aiga/awake.js";
+
 /**
  * @typedef {object} Source
  * @property {boolean} recorded
@@ -54,7 +56,7 @@ export function fromServer() {
       const open = () => {
         end();
         // Nobody looks at a hidden page, and browsers allow few connections: with the cursor nothing is lost.
-        if (closed || document.hidden) return;
+        if (closed || away()) return;
         events = new EventSource(`/api/runs/${run}/feed?after=${after()}&kinds=${kinds.join(",")}`);
         events.onopen = () => listener.state(true);
         events.onmessage = (message) => {
@@ -82,11 +84,11 @@ export function fromServer() {
         clearTimeout(timer);
         timer = setTimeout(() => lost(0), SILENCE);
       };
-      document.addEventListener("visibilitychange", open);
+      const unwatch = onPresence(open);
       open();
       return () => {
         closed = true;
-        document.removeEventListener("visibilitychange", open);
+        unwatch();
         end();
       };
     },

@@ -1,5 +1,6 @@
 /** The menagerie: the active pairs side by side, each walker moving on its own course. */
 
+import { away, onPresence } from "aiga/awake.js";
 import { onTheme, surface } from "aiga/canvas.js";
 import { button, colour, counted, h, still, styled } from "aiga/dom.js";
 import { kind, length } from "aiga/films.js";
@@ -106,7 +107,7 @@ export default {
     /** @param {Tile[]} wanted */
     async function fetchFilms(wanted) {
       const now = performance.now() / 1000;
-      const due = wanted.filter((tile) => now - tile.asked > FRESH && !document.hidden);
+      const due = wanted.filter((tile) => now - tile.asked > FRESH && !away());
       if (!due.length) return;
       for (const tile of due) tile.asked = now;
       const pairs = due.map(({ id }) => `${id}~${id}~0`);
@@ -235,7 +236,7 @@ export default {
     }
 
     const onSight = () => fetchFilms(shown.filter((tile) => !tile.film));
-    document.addEventListener("visibilitychange", onSight);
+    const unsee = onPresence(onSight);
     const watch = new ResizeObserver(resize);
     watch.observe(box);
     return {
@@ -244,7 +245,7 @@ export default {
         else fetchFilms(shown.filter((tile) => !tile.film));
       },
       leave() {
-        document.removeEventListener("visibilitychange", onSight);
+        unsee();
         watch.disconnect();
         unwatch();
         field.close();

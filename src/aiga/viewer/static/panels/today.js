@@ -1,5 +1,6 @@
 /** While you were away: what happened since the last visit, in words and pictures that lead to the thing. */
 
+import { away } from "aiga/awake.js";
 import { surface } from "aiga/canvas.js";
 import { button, counted, h, lasting, styled } from "aiga/dom.js";
 import { kind } from "aiga/films.js";
@@ -68,10 +69,10 @@ export default {
 
     /** A look now or when it is time; a hidden page looks when it is seen again. */
     function lookSoon() {
-      if (document.hidden || owed) return;
+      if (away() || owed) return;
       owed = setTimeout(() => {
         owed = undefined;
-        if (!document.hidden && !expanded) look();
+        if (!away() && !expanded) look();
       }, Math.max(0, asked + PAUSE * 1000 - performance.now()));
     }
 
