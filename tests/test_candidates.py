@@ -110,6 +110,22 @@ def test_the_run_decides_by_its_own_criterion(place: Place) -> None:
     assert candidates(place)[0]["score"] == pytest.approx(1.0, abs=3.0)
 
 
+class Strict(Spots):
+    """A space whose `adopt` does not mind its manners, and says what was sent."""
+
+    def adopt(self, data: dict[str, Any]) -> Any:
+        raise KeyError(f"no \ud800 \0 {data['spot']}\nwas expected")
+
+
+def test_a_course_that_breaks_the_systems_own_code_does_not_end_the_run(place: Place) -> None:
+    system = poet(Strict(*[30.0] * 100), capacity=9)
+    work(place, 2, system)
+    sent(place, {"spot": 3})
+    work(place, 4, system)
+    (row,) = candidates(place)
+    assert row["decided"] == 3 and "3" in row["problem"] and "\n" not in row["problem"]
+
+
 def test_a_run_older_than_the_table(place: Place) -> None:
     run_toy(place, 2)
     place.edit("DROP TABLE candidates")
@@ -138,6 +154,8 @@ def nested(depth: int) -> Any:
         ({"left": {1, 2}}, None, r"course: finite numbers and plain data are expected \("),
         ({"left": nested(40)}, None, "course: at most 32 tables and lists within each other"),
         ({"left": "x" * 70_000}, None, "course: at most 64 kB of JSON, not 70 kB"),
+        ({"\ud800": 1}, None, r"course: finite numbers and plain data are expected \("),
+        ({"a\0b": 1}, None, "course: NUL is no text for every store"),
         ({}, 7, "parent: an environment of night, not 7"),
         ({}, True, "parent: the id of an environment, not 'True'"),
         ({}, 2**70, "parent: the id of an environment, not '1180591620717411303424'"),

@@ -100,7 +100,41 @@ def test_every_part_at_every_width(served: Served, chrome: Any, width: int) -> N
         assert tab.problems == []
 
 
+def test_a_hidden_page_asks_nothing_and_catches_up_when_it_is_seen(served: Served, tab: Tab) -> None:
+    from playwright.sync_api import expect
+
+    visit(served, tab)
+    says(tab, f"at rest · iteration {walkers.ITERATIONS}")
+    expect(tab.page.locator(".today .lead")).to_contain_text("6 environments")
+    hide = """yes => {
+        Object.defineProperty(document, "hidden", { value: yes, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    tab.page.evaluate(hide, True)
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    walkers.work(Place(served.folder), walkers.ITERATIONS + 6)
+    born = len(rows(served, "environments"))
+    tab.page.wait_for_timeout(1500)
+    assert asked == [] and born > 6
+    tab.page.evaluate(hide, False)
+    says(tab, f"at rest · iteration {walkers.ITERATIONS + 6}")
+    expect(tab.page.locator(".today .lead")).to_contain_text(f"{born} environments", timeout=1000 * PATIENCE)
+    assert tab.problems == []
+
+
+def test_another_run_that_took_the_name_is_shown_as_it_is(served: Served, tab: Tab) -> None:
+    visit(served, tab, "tree")
+    says(tab, f"at rest · iteration {walkers.ITERATIONS}")
+    (served.folder / walkers.NAME).rename(served.folder / "before")
+    walkers.work(Place(served.folder), 3)
+    says(tab, "at rest · iteration 3")
+    assert f"#/{walkers.NAME}/tree" in tab.page.url
+
+
 def test_the_tree_is_walked_by_keys_and_read_as_a_list(served: Served, tab: Tab) -> None:
+    from playwright.sync_api import expect
+
     visit(served, tab, "tree")
     tab.page.locator(TREE).focus()
     whole = drawn(tab, TREE)
@@ -117,7 +151,7 @@ def test_the_tree_is_walked_by_keys_and_read_as_a_list(served: Served, tab: Tab)
     environments = rows(served, "environments")
     tab.page.locator("details.tree-list summary").click()
     lines = tab.page.get_by_role("table", name="environments").locator("tbody tr")
-    assert lines.count() == len(environments)
+    expect(lines).to_have_count(len(environments))
     lines.first.get_by_role("button").first.click()
     sheet.wait_for()
     assert tab.problems == []

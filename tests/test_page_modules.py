@@ -32,7 +32,8 @@ registerHooks({{
     ? {{ url: new URL(name.slice(5), "{STATIC.as_uri()}/").href, format: "module", shortCircuit: true }}
     : next(name, context),
 }});
-globalThis.document = {{ documentElement: {{}} }};
+globalThis.addEventListener = () => {{}};
+globalThis.document = {{ documentElement: {{}}, addEventListener() {{}} }};
 globalThis.matchMedia = () => ({{ matches: false, addEventListener() {{}} }});
 globalThis.MutationObserver = class {{ observe() {{}} }};
 """

@@ -75,7 +75,8 @@ class Entry:
     `policy` is what `aiga export` writes down. `replay(config, course, weights, seed, out, lidar)` draws one
     episode into a GIF or MP4 and says in a line how it went, or raises ValueError as `shown` does. `panels`
     are the parts of the page, modules of viewer/static/panels, in the order of the navigation; `files` are
-    modules for the page that the system brings along.
+    modules for the page that the system brings along; `adopts(config)` says whether a run with this stored
+    configuration takes courses from outside.
     """
 
     summary: str
@@ -88,15 +89,16 @@ class Entry:
     shown: Shown | None = None
     panels: Sequence[str] = ("today", "tree", "curves", "transfers", "share")
     files: Sequence[Path] = ()
+    adopts: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 def from_file(path: Path) -> Entry:
     """A system of your own: a Python file with a function `system(config=...)`.
 
     The default of `config` is a frozen dataclass; what the function returns has `init` and `step`. For the
-    page the file may also have `shown`, a `Shown`, `panels`, their names, and `files`, the paths of modules
-    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js. Raises ValueError, saying
-    what is missing.
+    page the file may also have `shown`, a `Shown`, `panels`, their names, `files`, the paths of modules
+    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js, and `adopts`. Raises
+    ValueError, saying what is missing.
     """
     import importlib.util
     import inspect
@@ -121,6 +123,7 @@ def from_file(path: Path) -> Entry:
         shown=getattr(module, "shown", None),
         panels=getattr(module, "panels", Entry.panels),
         files=[path.parent / file for file in getattr(module, "files", ())],
+        adopts=getattr(module, "adopts", None),
     )
 
 
@@ -260,6 +263,7 @@ SYSTEMS: dict[str, Entry] = {
         replay=_walker_replay,
         shown=Shown("walker", _walker_film, _walker_ground, _walker_words, _walker_behaviour),
         panels=("today", "tree", "menagerie", "stage", "curves", "transfers", "workshop", "share"),
+        adopts=lambda config: config.get("courses", "genes") == "genes",
     ),
     "ppo": Entry(
         "a walker taught by PPO on one course (Schulman et al. 2017)",

@@ -14,9 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,6 +42,10 @@ BUSY = [
     "--transfer-every=6",
     "--iterations=30",
 ]
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 FRAMES = """seconds => { window.counted = new Promise(done => {
   const begin = performance.now(); let frames = 0, last = begin, longest = 0;
   const count = now => {
@@ -51,10 +57,13 @@ FRAMES = """seconds => { window.counted = new Promise(done => {
 }); }"""
 
 
-def history(folder: Path, born: int, active: int, seed: int = 0) -> None:
+def history(
+    folder: Path, born: int, active: int, seed: int = 0, pause: Callable[[], object] = lambda: None
+) -> None:
     """Makes a run in which `born` environments came to be, `active` of them at a time: births, first
     solutions, transfers and scores as POET tells them, on courses as it mutates them. Nobody learnt
-    anything: agents are random, those that stay on their feet longest."""
+    anything: agents are random, those that stay on their feet longest. `pause` is called between
+    iterations; true ends the run."""
     from aiga.runs.codec import encode
     from aiga.runs.store import Run, Store
     from aiga.worlds.walker.space import WalkerSpace
@@ -105,6 +114,8 @@ def history(folder: Path, born: int, active: int, seed: int = 0) -> None:
                     Event("metric", {"steps": iteration * 1e6, "active": len(living), "solved": count * 0.7})
                 )
             store.commit(iteration, log, state, 1.0)
+            if pause():
+                return
 
 
 def _standing(random: np.random.RandomState, count: int) -> list[np.ndarray]:
@@ -174,7 +185,7 @@ def bench() -> tuple[dict[str, Any], str]:
         runs = Path(folder)
         history(runs / "weeks", BORN, ACTIVE)
         with browser() as opened, page_server(runs) as address:
-            cases = [*_frames(opened, address), *_memory(opened, address)]
+            cases = [*_frames(opened, address), *_memory(opened, address, runs)]
     cases += _costs()
     data = {"benchmark": "page", "machine": {"cores": os.cpu_count()}, "cases": cases}
     width = max(len(case["case"]) for case in cases)
@@ -238,11 +249,17 @@ def _drag(page: Any, canvas: Any) -> None:
         i += 1
 
 
-def _memory(opened: Any, address: str) -> Iterator[dict[str, Any]]:
-    """Megabytes of the page's heap after a collection, at the beginning and at the end of some minutes."""
+def _memory(opened: Any, address: str, runs: Path) -> Iterator[dict[str, Any]]:
+    """Megabytes of the page's heap after a collection, at the beginning and at the end of some minutes on a
+    run that goes on, five iterations a second."""
     minutes = float(os.environ.get("AIGA_MINUTES", MINUTES))
+    over = threading.Event()
+    pause = partial(over.wait, 0.2)
+    writer = threading.Thread(target=history, args=(runs / "live", 10**9, ACTIVE), kwargs={"pause": pause})
+    writer.start()
     page = opened.new_page(viewport={"width": 1600, "height": 1200})
-    page.goto(f"{address}#/weeks")
+    page.wait_for_timeout(5_000)
+    page.goto(f"{address}#/live")
     client = page.context.new_cdp_session(page)
 
     def held() -> float:
@@ -254,6 +271,8 @@ def _memory(opened: Any, address: str) -> Iterator[dict[str, Any]]:
     page.wait_for_timeout(minutes * 60_000)
     last = held()
     page.close()
+    over.set()
+    writer.join()
     yield _case("memory of the page", "MiB", [first])
     yield _case(f"memory after {minutes:g} min more", "MiB", [last])
 
@@ -265,6 +284,7 @@ def _costs() -> Iterator[dict[str, Any]]:
         "alone": lambda runs: ExitStack(),
         "page": _visited,
         "browser": _looked_at,
+        "resting": partial(_looked_at, resting=True),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
@@ -278,7 +298,8 @@ def _costs() -> Iterator[dict[str, Any]]:
                     seconds[name].append(time.monotonic() - begin)
     for name, said in (
         ("page", "a run beside an open page"),
-        ("browser", "a run beside a browser on its machine"),
+        ("resting", "a run beside a page on its machine, hidden or left alone"),
+        ("browser", "a run beside a page on its machine, looked at"),
     ):
         ratios = [ours / alone for ours, alone in zip(seconds[name], seconds["alone"], strict=True)]
         yield _case(f"{said}, time", "x alone", ratios)
@@ -304,14 +325,13 @@ def _run(runs: Path, *more: str) -> None:
 @contextmanager
 def _visited(runs: Path) -> Iterator[None]:
     """The server, and a client that asks what an open home view asks."""
-    import threading
-
     import httpx
 
     done = threading.Event()
 
     def visit(address: str) -> None:
-        with httpx.Client(base_url=f"{address}api/runs/busy", timeout=30) as ask:
+        # The server may be ended in the middle of an answer.
+        with suppress(httpx.HTTPError), httpx.Client(base_url=f"{address}api/runs/busy", timeout=30) as ask:
             for what in ("", "/environments", "/digest?after=0", "/strangest"):
                 ask.get(what)
             turn = 0
@@ -337,10 +357,14 @@ def _visited(runs: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _looked_at(runs: Path) -> Iterator[None]:
+def _looked_at(runs: Path, resting: bool = False) -> Iterator[None]:
+    """A page in a browser here; `resting`, it is as when its tab is hidden or nobody touched it for long."""
     with page_server(runs) as address, browser() as opened:
         page = opened.new_page(viewport={"width": 1440, "height": 900})
         page.goto(f"{address}#/busy")
+        if resting:
+            page.wait_for_timeout(3000)
+            page.evaluate(HIDE)
         yield
 
 

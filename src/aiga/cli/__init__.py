@@ -201,7 +201,12 @@ def _parser() -> _Parser:
         help="also write the metrics for this tool, in RUNS_DIR/NAME/SINK; may be given several times. One "
         "that fails does not stop the run",
     )
-    run.add_argument("--view", action="store_true", help="also open the page on it, as aiga view does")
+    run.add_argument(
+        "--view",
+        action="store_true",
+        help="also open the page on it, as aiga view does; on a "
+        "terminal it stays open after the run, until Ctrl-C",
+    )
     run.set_defaults(act=_run, flags=[], parser=run)
 
     view = commands.add_parser(
@@ -512,7 +517,8 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
         store.close()
         if options.view and sys.stdout.isatty():
             print("the page stays open; Ctrl-C ends it")
-            signal.pause()
+            with suppress(KeyboardInterrupt):
+                signal.pause()
     return 0
 
 
@@ -520,10 +526,10 @@ def _page(options: argparse.Namespace, name: str) -> AbstractContextManager[None
     """The page on the run, in a process of its own."""
     from aiga.viewer.serving import beside
 
-    words = [name, "--runs-dir", str(options.runs_dir)]
+    words = ["--runs-dir", str(options.runs_dir)]
     words += ["--store", options.store] if options.store else []
     words += ["--with", options.system] if options.system.endswith(".py") else []
-    return beside(words)
+    return beside([*words, "--", name])
 
 
 @contextmanager
@@ -691,7 +697,8 @@ def _view(options: argparse.Namespace) -> int:
         if options.name is not None:
             address += f"#/{options.name}"
         print(f"{address}\nCtrl-C ends it", flush=True)
-        if not options.no_browser and sys.stdout.isatty():
+        # With a token it is not opened: a browser's command line is for all on this machine to read.
+        if not options.no_browser and sys.stdout.isatty() and "?token=" not in address:
             import webbrowser
 
             webbrowser.open(address)

@@ -41,8 +41,11 @@ def _json(course: Any) -> str:
         raise RunError(f"course: at most {DEEPEST} tables and lists within each other")
     try:
         text = json.dumps(course, allow_nan=False, separators=(",", ":"))
+        json.dumps(course, ensure_ascii=False).encode()  # half a surrogate pair is no text for any store
     except (TypeError, ValueError) as error:
         raise RunError(f"course: finite numbers and plain data are expected ({error})") from None
+    if "\\u0000" in text:
+        raise RunError("course: NUL is no text for every store")
     if len(text) > LARGEST:
         raise RunError(f"course: at most {LARGEST // 1000} kB of JSON, not {len(text) / 1000:.0f} kB")
     return text

@@ -249,10 +249,14 @@ class _Reader:
             array = self.read_array(tree, path)
             number = array.item() if array.ndim == 0 else array
         elif isinstance(tree, dict) and cls is float:
-            number = _SPECIAL.get(tree.get("$float", ""), tree)
+            said = tree.get("$float", "")
+            number = _SPECIAL.get(said, tree) if isinstance(said, str) else tree
         if isinstance(number, bool) or not isinstance(number, (int, float) if cls is float else int):
             self.expect(False, None, path, "a whole number" if cls is int else "a number", tree)
-        return cls(number)
+        try:
+            return cls(number)
+        except OverflowError:
+            self.expect(False, None, path, "a number of double precision", "a larger one")
 
     def read_array(self, tree: Any, path: str) -> np.ndarray:
         if isinstance(tree, dict) and set(tree) == {"$array"}:

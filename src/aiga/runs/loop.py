@@ -105,9 +105,15 @@ def _take_over(
                 raise ValueError("this system takes no courses from outside")
             state = offer(state, candidate.id, candidate.parent, candidate.course)
             taken[candidate.id] = None
-        except ValueError as error:
-            taken[candidate.id] = " ".join(str(error).split()) or "the system cannot use it"
+        except Exception as error:
+            # Whatever a course from outside does to a system's own code, the run goes on.
+            taken[candidate.id] = _line(str(error)) or f"the system cannot use it ({type(error).__name__})"
     return state, taken
+
+
+def _line(said: str) -> str:
+    """One line that every store can hold; what was sent may stand in it."""
+    return " ".join(said.replace("\0", " ").encode("utf-8", "replace").decode().split())[:250]
 
 
 def _encode(state: Any) -> Encoded:

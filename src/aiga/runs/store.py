@@ -18,7 +18,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -500,13 +500,17 @@ class Store:
         with self._transaction() as db:
             return self._read_blob(db, sha)
 
-    def rows(self, table: str, after: tuple[int, int] | None = None) -> list[dict[str, Any]]:
+    def rows(
+        self, table: str, after: tuple[int, int] | None = None, *, without: Collection[str] = ()
+    ) -> list[dict[str, Any]]:
         """A table in the order of its key, JSON columns parsed; none where the run is older than the table.
 
-        `after` (iteration, seq) leaves out what came up to there, for tables that have both.
+        `after` (iteration, seq) leaves out what came up to there, for tables that have both; `without` names
+        columns that are left out.
         """
         source = metadata.tables[table]
-        query = sa.select(source).order_by(*source.primary_key.columns)
+        columns = [column for column in source.columns if column.name not in without]
+        query = sa.select(*columns).order_by(*source.primary_key.columns)
         if after is not None:
             iteration, seq = source.c.iteration, source.c.seq
             later = sa.and_(iteration == after[0], seq > after[1])
@@ -620,7 +624,7 @@ class Store:
     def _plain_row(self, source: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
         values = dict(row)
         key = " ".join(str(row[column.name]) for column in source.primary_key.columns)
-        for column in _JSON_COLUMNS.get(source.name, ()):
+        for column in values.keys() & _JSON_COLUMNS.get(source.name, ()):
             values[column] = self._parse(values[column], f"{source.name} {key}, {column}")
         return values
 

@@ -38,7 +38,7 @@ from aiga.viewer import reading
 from aiga.viewer.files import IMPORTS, ROOT, TYPES, index_page, static_files
 from aiga.viewer.films import Asked, Films, packed
 from aiga.viewer.guard import Guard
-from aiga.viewer.share import share
+from aiga.viewer.share import gathered, written
 
 PACE = 1.0  # seconds between two looks into a store
 QUIET = 15.0  # seconds after which a feed says that it is still there
@@ -87,8 +87,11 @@ class Page:
                 with Store.open(self.folder / name, url=self.url) as store:
                     row = reading.overview(store, row["running"])
                     row.pop("config", None)
-            except RunError as error:
-                row["error"] = str(error)
+            except Exception as error:
+                # One folder that is not as it should be must not hide the others.
+                row["error"] = str(error) if isinstance(error, RunError) else f"{name}: cannot be read"
+            if not NAME.fullmatch(name):
+                row = {"name": name, "running": False, "begun": False, "error": "no name for a run"}
             found.append(row)
         return {"folder": str(runs_of(self.folder, self.url)), "runs": found}
 
@@ -98,7 +101,14 @@ class Page:
         entry = self.entries.get(told["system"])
         panels = entry.panels if entry else Entry.panels
         kind = entry.shown.kind if entry and entry.shown else None
-        return {**told, "summary": entry.summary if entry else "", "panels": panels, "kind": kind}
+        adopts = bool(entry and entry.adopts and entry.adopts(told["config"]))
+        return {
+            **told,
+            "summary": entry.summary if entry else "",
+            "panels": panels,
+            "kind": kind,
+            "adopts": adopts,
+        }
 
     def environments(self, request: Request) -> Any:
         with self.store(request) as store:
@@ -156,23 +166,27 @@ class Page:
 
         def look(cursor: int) -> dict[str, Any]:
             with self.store(request) as store:
-                running = self.is_running(store.name)
-                moved = store.iteration() > cursor
-                return {"running": running, **(reading.changes(store, cursor, kinds) if moved else {})}
+                running, identity = self.is_running(store.name), reading.identity(store)
+                told = {"running": running, "identity": identity, "iteration": store.iteration()}
+                moved = told["iteration"] > cursor
+                return {**told, **(reading.changes(store, cursor, kinds) if moved else {})}
 
         first = await run_sync(look, after)
 
         async def messages() -> AsyncIterator[str]:
-            cursor, running, quiet, told = after, None, 0.0, first
+            cursor, known, quiet, told = after, None, 0.0, first
             while True:
-                if told.get("cursor", cursor) > cursor or told["running"] != running:
-                    cursor, running, quiet = told.get("cursor", cursor), told["running"], 0.0
+                state = told["running"], told["identity"]
+                if told.get("cursor", cursor) > cursor or state != known:
+                    cursor, known, quiet = told.get("cursor", cursor), state, 0.0
                     yield f"id: {cursor}\ndata: {json.dumps(told, separators=(',', ':'))}\n\n"
                 elif quiet >= QUIET:
                     quiet = 0.0
-                    yield ": still here\n\n"
-                await anyio.sleep(PACE)
-                quiet += PACE
+                    yield "event: here\ndata:\n\n"
+                # More is waiting where not all could be told at once.
+                if told["iteration"] <= cursor:
+                    await anyio.sleep(PACE)
+                    quiet += PACE
                 try:
                     told = await run_sync(look, cursor)
                 except HTTPException:
@@ -304,11 +318,13 @@ class Page:
 
     def share(self, request: Request) -> Response:
         told = self.run(request)
-        with self.store(request) as store, _fitting():
-            entry = self._entry(store)
-            page = share(
-                store, entry.shown if entry else None, told, self._words(store), self.films, self.extra
-            )
+        with _fitting():
+            with self.store(request) as store:
+                entry = self._entry(store)
+                shown = entry.shown if entry else None
+                answers, walks = gathered(store, shown, told, self._words(store))
+            # The store is let go of before the walks are played, which may take a while.
+            page = written(answers, walks, shown, told, self.films, self.extra)
         name = f"{request.path_params['run']}.html"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return HTMLResponse(page, headers=headers)
@@ -351,14 +367,18 @@ def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = 
         f"{run}/matrix": page.matrix,
         f"{run}/digest": page.digest,
         f"{run}/events": page.events,
+        f"{run}/candidates": page.candidates,
+    }
+    costly = {
         f"{run}/films": page.films_of_pairs,
         f"{run}/strangest": page.strangest,
         f"{run}/video": page.video,
-        f"{run}/candidates": page.candidates,
         f"{run}/share": page.share,
     }
+    few = _Few()
     post = {f"{run}/films": page.films_on_a_drawing, f"{run}/candidates": page.propose}
     routes = [Route(path, _answered(ask), methods=["GET"]) for path, ask in get.items()]
+    routes += [Route(path, few(ask), methods=["GET"]) for path, ask in costly.items()]
     routes += [Route(path, _told(ask), methods=["POST"]) for path, ask in post.items()]
     routes.append(Route(f"{run}/feed", page.feed, methods=["GET"]))
     digest = hashlib.sha256(IMPORTS.encode()).digest()
@@ -370,6 +390,31 @@ def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = 
     )
     # Around all of it, so that the answer to a fault is guarded too.
     return Guard(answers, hosts=hosts, token=token, script=script)
+
+
+class _Few:
+    """Lets few of the questions that cost seconds be worked on or wait, so that the others are answered at
+    once; those whose visitor has gone meanwhile are not worked on."""
+
+    def __init__(self, at_once: int = 2, waiting: int = 24) -> None:
+        self.at_once, self.waiting, self.present = at_once, waiting, 0
+        self.limiter: anyio.CapacityLimiter | None = None
+
+    def __call__(self, ask: Callable[..., Any]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            self.limiter = self.limiter or anyio.CapacityLimiter(self.at_once)
+            if self.present >= self.waiting:
+                raise HTTPException(503, "busy: too many walks are asked for at once")
+            self.present += 1
+            try:
+                async with self.limiter:
+                    if await request.is_disconnected():
+                        return Response(status_code=204)
+                    return await run_sync(_answered(ask), request)
+            finally:
+                self.present -= 1
+
+        return answer
 
 
 def _answered(ask: Callable[..., Any]) -> Callable[..., Response]:

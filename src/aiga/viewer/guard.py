@@ -16,8 +16,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "aiga-token"
-
 
 class Guard:
     """ASGI middleware; `hosts` are the names in `Host` that are let in (None: any, a token is asked for
@@ -56,8 +54,9 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
             return PlainTextResponse("Origin: this server's own\n", 403)
-        site = headers.get("sec-fetch-site", "none")
-        if site not in ("none", "same-origin") and headers.get("sec-fetch-mode") != "navigate":
+        # A link elsewhere may lead to the page, and to nothing else of it.
+        visit = scope["path"] == "/" and headers.get("sec-fetch-dest") == "document"
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not visit:
             return PlainTextResponse("Sec-Fetch-Site: same-origin\n", 403)
         return self._without_token(scope, headers) if self.token is not None else None
 
@@ -66,7 +65,7 @@ class Guard:
         if self._is_token(query.get("token", [""])[0]):
             answer = RedirectResponse("/", 303)
             # Strict would not be sent along when the link was clicked in a mail or a chat.
-            answer.set_cookie(COOKIE, self.token or "", httponly=True, samesite="lax")
+            answer.set_cookie(_cookie(scope), self.token or "", httponly=True, samesite="lax")
             return answer
         cookies = SimpleCookie()
         try:
@@ -74,12 +73,18 @@ class Guard:
         except CookieError:
             cookies.clear()
         bearer = headers.get("authorization", "").partition("Bearer ")[2]
-        if self._is_token(cookies[COOKIE].value if COOKIE in cookies else "") or self._is_token(bearer):
+        cookie = cookies.get(_cookie(scope))
+        if self._is_token(cookie.value if cookie else "") or self._is_token(bearer):
             return None
         return PlainTextResponse("token: open the address that aiga view printed\n", 401)
 
     def _is_token(self, said: str) -> bool:
         return secrets.compare_digest(said.encode(), (self.token or "").encode())
+
+
+def _cookie(scope: Scope) -> str:
+    """Cookies do not tell ports apart, and several pages may be served on one machine."""
+    return f"aiga-token-{(scope.get('server') or ('', 0))[1]}"
 
 
 def _name(host: str) -> str | None:

@@ -1,7 +1,8 @@
 """What the page asks of a run's store, as plain data. Everything here reads, no more than is shown.
 
-Tables that grow with the run are sampled or bounded: a page on a run of a week costs what one on a run of an
-hour does. A cursor is the iteration up to which a page has been told.
+Tables that grow with every iteration are sampled or bounded: a page on a run of a week costs little more
+than one on a run of an hour. Environments and candidates are told all. A cursor is the iteration up to which
+a page has been told.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from aiga.runs.store import (
     events_table,
     metrics_table,
     scores_table,
+    sessions_table,
     transfers_table,
 )
 
@@ -30,6 +32,7 @@ FIELDS = ("id", "parent", "born", "ended", "solved", "score")
 MOVES = ("iteration", "source", "target", "gain", "kind")
 MOST_MOVES = 5000  # transfers told at once, the greatest gains of all
 MOST_EVENTS = 500
+MOST_SCORES = 400  # of one environment
 LATELY, FLAT = 20, 8.0  # a plateau: so many scores of an environment within so much
 
 _e, _t, _s, _m, _c = (
@@ -54,6 +57,7 @@ def overview(store: Store, running: bool) -> dict[str, Any]:
         "seed": run.seed,
         "config": run.config,
         "settings": settings(run),
+        "identity": identity(store),
         "iteration": summary.iteration,
         "environments": summary.environments,
         "active": summary.active,
@@ -62,6 +66,14 @@ def overview(store: Store, running: bool) -> dict[str, Any]:
         "metrics": summary.metrics,
         "at": last[0].at if last else None,
     }
+
+
+def identity(store: Store) -> str:
+    """Tells a run from another that has its name: when it was begun, and what it is."""
+    first = store.select(sa.select(sessions_table.c.at).order_by(sessions_table.c.id).limit(1))
+    run = store.run()
+    said = json.dumps([first[0].at if first else None, run and [run.system, run.seed]])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def settings(run: Run) -> str:
@@ -82,7 +94,11 @@ def environments(store: Store) -> dict[str, Any]:
 
 def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, Any]:
     """What came after the cursor `after`, and the next cursor: environments that changed, as they are now,
-    transfers, latest metrics, the `population` as `series` has it, and the events of `kinds`."""
+    transfers, latest metrics, the `population` as `series` has it, and the events of `kinds`.
+
+    Where there are more events than are told at once, the cursor stops at the last iteration that was told
+    whole; of transfers those that gained most are told.
+    """
     with store.snapshot():
         summary = store.summary()
         scored = sa.select(_s.environment).where(_s.iteration > after).distinct()
@@ -96,9 +112,9 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
         past = sa.select(sa.func.max(_c.at), sa.func.sum(_c.seconds)).where(_c.iteration > after)
         ((at, seconds),) = store.select(past)
         population = _population(store, [summary.iteration], after)
-        told = events(store, kinds, after) if kinds else []
+        told, cursor = _events_to_cursor(store, kinds, after, summary.iteration) if kinds else ([], None)
     return {
-        "cursor": summary.iteration,
+        "cursor": summary.iteration if cursor is None else cursor,
         "environments": _columns(FIELDS, rows),
         "transfers": _columns(MOVES, moves),
         "metrics": summary.metrics,
@@ -107,6 +123,18 @@ def changes(store: Store, after: int, kinds: Iterable[str] = ()) -> dict[str, An
         "seconds": seconds or 0.0,
         "events": told,
     }
+
+
+def _events_to_cursor(
+    store: Store, kinds: Iterable[str], after: int, last: int
+) -> tuple[list[dict[str, Any]], int]:
+    told = events(store, kinds, after)
+    if len(told) < MOST_EVENTS:
+        return told, last
+    # The last iteration may go on behind the limit; one that alone has more than that is told in part.
+    cut = told[-1]["iteration"]
+    whole = [event for event in told if event["iteration"] < cut]
+    return (whole, cut - 1) if whole else (told, cut)
 
 
 def events(store: Store, kinds: Iterable[str], after: int, limit: int = MOST_EVENTS) -> list[dict[str, Any]]:
@@ -132,18 +160,21 @@ def environment(store: Store, number: int, say: Callable[[Any], str]) -> dict[st
         )
         moves = store.select(near.order_by(_MOST_GAIN, _t.iteration, _t.seq).limit(200))
         children = store.select(sa.select(_e.id).where(_e.parent == number).order_by(_e.id))
-        scores = store.select(
-            sa.select(_s.iteration, _s.score, _s.finished)
-            .where(_s.environment == number)
-            .order_by(_s.iteration)
-        )
+        first, last = store.select(
+            sa.select(sa.func.min(_s.iteration), sa.func.max(_s.iteration)).where(_s.environment == number)
+        )[0]
+        scores = sa.select(_s.iteration, _s.score, _s.finished).where(_s.environment == number)
+        if first is not None:
+            stride = max(1, (last - first) // MOST_SCORES)
+            scores = scores.where(sa.or_((_s.iteration - first) % stride == 0, _s.iteration == last))
+        scores = store.select(scores.order_by(_s.iteration))
     return {
         **{name: getattr(row, name) for name in FIELDS},
         "agent": row.agent,
         "words": say(json.loads(row.course)),
         "children": [child.id for child in children],
         "transfers": _columns(MOVES, moves),
-        "scores": _columns(("iteration", "score", "finished"), thinned(scores, 400)),
+        "scores": _columns(("iteration", "score", "finished"), scores),
     }
 
 
@@ -344,16 +375,7 @@ def _breakthroughs(store: Store, after: int, most: int) -> list[dict[str, Any]]:
 
 def candidates(store: Store) -> list[dict[str, Any]]:
     """The courses that were sent in and what became of each, without the courses themselves."""
-    return [
-        {name: value for name, value in row.items() if name != "course"} for row in store.rows("candidates")
-    ]
-
-
-def thinned(rows: Sequence[Any], most: int) -> Sequence[Any]:
-    """At most `most` rows, evenly spread, the first and the last among them."""
-    if len(rows) <= most:
-        return rows
-    return [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+    return store.rows("candidates", without=["course"])
 
 
 def _columns(names: Sequence[str], rows: Sequence[Any]) -> dict[str, list[Any]]:

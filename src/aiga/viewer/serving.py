@@ -27,14 +27,14 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def serve(page: Page, listen: str, port: int | None, told: Callable[[str], None]) -> None:
     """Answers until it is interrupted. `told` gets the address to open.
 
-    Elsewhere than on the loopback address everybody is asked for a token, which is part of that address.
-    Raises OSError where it cannot listen.
+    Elsewhere than on the loopback address everybody is asked for a token, which is part of that address; with
+    AIGA_TOKEN in the environment, there too. Raises OSError where it cannot listen.
     """
     import uvicorn
 
     local = listen in ("127.0.0.1", "localhost", "::1")
-    token = None if local else os.environ.get("AIGA_TOKEN") or secrets.token_urlsafe(18)
-    app = application(page, hosts=LOOPBACK if local else None, token=token)
+    token = os.environ.get("AIGA_TOKEN") or (None if local else secrets.token_urlsafe(18))
+    app = application(page, hosts=None if token else LOOPBACK, token=token)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
@@ -59,6 +59,7 @@ def bound(listen: str, port: int | None) -> Iterator[socket.socket]:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind((listen, number))
+            server.listen(128)
         except OSError:
             server.close()
             if number == port or number == 0:

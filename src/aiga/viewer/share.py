@@ -26,17 +26,12 @@ POLICY = (
 )
 
 
-def share(
-    store: Store,
-    shown: Shown | None,
-    told: dict[str, Any],
-    say: Callable[[Any], str],
-    films: Films,
-    extra: dict[str, bytes],
-) -> str:
-    """The file. `told` is what the page is told of the run, `say` puts a course into words, `extra` are
-    modules that systems bring along."""
-    path = f"runs/{quote(store.name, safe='')}"
+def gathered(
+    store: Store, shown: Shown | None, told: dict[str, Any], say: Callable[[Any], str]
+) -> tuple[dict[str, Any], dict[int, Asked]]:
+    """The answers that the file holds, by path, and the walks that are still to be played, by environment.
+    `told` is what the page is told of the run, `say` puts a course into words."""
+    path = _path(told)
     with store.snapshot():
         numbers = _chosen(store, MOST_ENVIRONMENTS)
         answers: dict[str, Any] = {
@@ -58,17 +53,32 @@ def share(
             if agent is not None
         }
     if shown is not None:
-        answers[f"{path}/courses"] = {
-            number: reading.rounded(shown.ground(c)) for number, c in courses.items()
-        }
-        played = films.play(shown, told["config"], list(walks.values()))
-        for (number, asked), film in zip(walks.items(), played, strict=True):
-            # Every second moment: the page draws what is between.
-            half = replace(film, rate=film.rate / 2, moments=film.moments[::2])
-            about = {"environment": number, "agent": asked.agent, "seed": 0}
-            body = base64.b64encode(packed([(about, half)])).decode()
-            answers[f"{path}/films?pair={number}~{number}~0"] = body
+        grounds = {number: reading.rounded(shown.ground(course)) for number, course in courses.items()}
+        answers[f"{path}/courses"] = grounds
+    return answers, walks
+
+
+def written(
+    answers: dict[str, Any],
+    walks: dict[int, Asked],
+    shown: Shown | None,
+    told: dict[str, Any],
+    films: Films,
+    extra: dict[str, bytes],
+) -> str:
+    """The file, with the walks played; `extra` are modules that systems bring along."""
+    played = films.play(shown, told["config"], list(walks.values())) if shown is not None else []
+    for (number, asked), film in zip(walks.items(), played, strict=shown is not None):
+        # Every second moment: the page draws what is between.
+        half = replace(film, rate=film.rate / 2, moments=film.moments[::2])
+        about = {"environment": number, "agent": asked.agent, "seed": 0}
+        body = base64.b64encode(packed([(about, half)])).decode()
+        answers[f"{_path(told)}/films?pair={number}~{number}~0"] = body
     return _page(answers, {**static_files(), **extra})
+
+
+def _path(told: dict[str, Any]) -> str:
+    return f"runs/{quote(told['name'], safe='')}"
 
 
 def _chosen(store: Store, most: int) -> list[int]:

@@ -1,5 +1,7 @@
 /** Canvases: sharp on every screen, drawn only while they are seen, moved by mouse, finger and keyboard. */
 
+import { away, onPresence, pace } from "aiga/awake.js";
+
 /**
  * @typedef {object} Surface
  * @property {HTMLCanvasElement} element
@@ -15,17 +17,23 @@
 /** @type {Set<(now: number) => void>} */
 const frames = new Set();
 let asked = 0;
+let last = 0;
 
 /** @param {number} now */
 function tick(now) {
   asked = 0;
-  for (const frame of [...frames]) frame(now);
+  if (now - last >= pace() - 4) {
+    last = now;
+    for (const frame of [...frames]) frame(now);
+  }
   if (frames.size) wake();
 }
 
 function wake() {
-  if (!asked) asked = requestAnimationFrame(tick);
+  if (!asked && !away()) asked = requestAnimationFrame(tick);
 }
+
+onPresence(wake);
 
 /**
  * A canvas that fills `host`; `draw` is called with the time in seconds.

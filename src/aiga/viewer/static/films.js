@@ -66,6 +66,14 @@ export class Films {
     }
   }
 
+  /** What is kept of an environment and its agent is out of date. @param {number} id */
+  forget(id) {
+    for (const pair of this.kept.keys()) {
+      const [environment, agent] = pair.split("~");
+      if (environment === String(id) || agent === String(id)) this.kept.delete(pair);
+    }
+  }
+
   /** One walk. @param {string} pair @returns {Promise<Film>} */
   async one(pair) {
     /** @type {Film[]} */

@@ -1,5 +1,6 @@
 /** The frame: which run, which panel, and what is kept up to date. */
 
+import { beGentle, onPresence, sleeping } from "aiga/awake.js";
 import { button, counted, h, lasting, short } from "aiga/dom.js";
 import { Films } from "aiga/films.js";
 import { sheet } from "aiga/sheet.js";
@@ -24,12 +25,14 @@ let turn = 0; // of navigation; what was asked for before the last one is not sh
 
 const brand = h("a", { class: "brand", href: "#/" }, "aiga");
 const where = h("a", { class: "where" });
-const state = h("span", { class: "state", role: "status" });
+const state = h("span", { class: "state" });
+const spoken = h("span", { class: "hidden", role: "status" });
 const nav = h("nav", { "aria-label": "Parts of the page" });
 const theme = button("◐", turnTheme, { class: "plain", title: "light or dark", "aria-label": "light or dark" });
+const rest = button("☾", turnRest, { class: "plain", hidden: true });
 const main = h("main", { tabIndex: -1 });
 const side = h("div");
-root.replaceChildren(h("header", { class: "top" }, brand, where, state, nav, theme), main, side);
+root.replaceChildren(h("header", { class: "top" }, brand, where, state, spoken, nav, rest, theme), main, side);
 
 applyTheme();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
@@ -44,6 +47,14 @@ function applyTheme() {
 function turnTheme() {
   remember("aiga:theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   applyTheme();
+}
+
+/** Whether the page may fall asleep beside a run on its machine: it does, unless somebody wants to watch. */
+const watches = () => remembered("aiga:watch") === "yes";
+
+function turnRest() {
+  remember("aiga:watch", watches() ? "no" : "yes");
+  if (open) say(open.page.world);
 }
 
 /** @param {string} name */
@@ -67,10 +78,10 @@ function remember(name, value) {
 /** Shows what the address says: #/RUN/PANEL/..., #/RUN, or #/ for the list of runs. */
 async function show() {
   const mine = ++turn;
-  const [name = "", panel = "", ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
   leave();
   side.replaceChildren();
   try {
+    const [name = "", panel = "", ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
     if (!name) {
       close();
       await showRuns(mine);
@@ -93,6 +104,15 @@ async function show() {
   }
 }
 
+/** @param {string} part  of an address */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new Error(`no such address: ${part}`);
+  }
+}
+
 function leave() {
   for (const each of mounted) each.leave?.();
   mounted = [];
@@ -102,7 +122,7 @@ function close() {
   open?.close();
   open = null;
   nav.replaceChildren();
-  state.textContent = where.textContent = "";
+  state.textContent = spoken.textContent = where.textContent = "";
   delete state.dataset.state;
 }
 
@@ -143,6 +163,8 @@ async function openRun(name) {
     source, world, recorded: source.recorded,
     films: new Films(source, encodeURIComponent(name)),
     path,
+    // Runs of different folders may have one name, and are shown at one address.
+    key: (what) => `aiga:${what}:${told.identity ?? name}`,
     go: (...parts) => {
       location.hash = `#/${[name, ...parts].map((part) => encodeURIComponent(String(part))).join("/")}`;
     },
@@ -154,10 +176,24 @@ async function openRun(name) {
   /** @type {Panel[]} */
   const modules = await Promise.all(panels.map((/** @type {string} */ panel) => load(panel)));
   const kinds = [...new Set(modules.flatMap((module) => module.kinds ?? []))];
+  const unwatch = onPresence(() => say(world));
   const end = source.feed(encodeURIComponent(name), () => world.iteration, kinds, {
     change(said) {
+      if (said.identity !== told.identity) {
+        // Another run has this name now: all that the page knows is of the one before.
+        close();
+        show();
+        return;
+      }
       const change = world.apply(said);
-      for (const each of mounted) each.update?.(change);
+      for (const { id } of change.environments) page.films.forget(id);
+      for (const each of mounted) {
+        try {
+          each.update?.(change);
+        } catch (error) {
+          console.error(error); // one part's fault is not that of the others
+        }
+      }
       say(world);
     },
     state(connected) {
@@ -166,7 +202,12 @@ async function openRun(name) {
     },
   });
   say(world);
-  return { name, page, panels, close: end };
+  const ended = () => {
+    unwatch();
+    beGentle(false);
+    end();
+  };
+  return { name, page, panels, close: ended };
 }
 
 /** @param {string} panel @returns {Promise<Panel>} */
@@ -176,11 +217,21 @@ async function load(panel) {
 
 /** @param {World} world */
 function say(world) {
-  const now = source.recorded ? "recorded" : !world.connected ? "lost" : world.running ? "running" : "still";
-  const words = { recorded: "a file of the run", lost: "no connection; trying again", running: "running", still: "at rest" };
+  const beside = !source.recorded && world.running && ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  beGentle(beside && !watches());
+  rest.hidden = !beside;
+  rest.setAttribute("aria-pressed", String(!watches()));
+  rest.title = watches() ? "goes on drawing, which slows the run; click to let it rest when nobody is there"
+    : "rests when nobody is there, so that the run is not slowed; click to keep it moving";
+  rest.setAttribute("aria-label", rest.title);
+  const now = source.recorded ? "recorded" : sleeping() ? "asleep" : !world.connected ? "lost" : world.running ? "running" : "still";
+  const words = { recorded: "a file of the run", lost: "no connection; trying again", running: "running",
+    still: "at rest", asleep: "resting beside the run; move to wake it" };
   state.dataset.state = now;
   const text = `${words[now]} · iteration ${world.iteration.toLocaleString("en")}`;
   if (state.textContent !== text) state.textContent = text;
+  // Said aloud is a change of state, not every iteration.
+  if (spoken.textContent !== words[now]) spoken.textContent = words[now];
 }
 
 /** @param {NonNullable<typeof open>} run @param {string} panel @param {string[]} rest @param {number} mine */

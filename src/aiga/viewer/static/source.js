@@ -1,5 +1,7 @@
 /** Where the page's answers come from: the server, or, in a file that was taken away, the file itself. */
 
+import { away, onPresence } from "aiga/awake.js";
+
 /**
  * @typedef {object} Source
  * @property {boolean} recorded
@@ -12,6 +14,8 @@
  *
  * @typedef {{change: (change: any) => void, state: (connected: boolean) => void}} FeedListener
  */
+
+const SILENCE = 40_000; // ms; the server says every 15 s that it is still there
 
 /** The server's own words, for people to read. */
 export class Refused extends Error {}
@@ -50,22 +54,42 @@ export function fromServer() {
       let timer;
       let closed = false;
       const open = () => {
-        if (closed) return;
+        end();
+        // Nobody looks at a hidden page, and browsers allow few connections: with the cursor nothing is lost.
+        if (closed || away()) return;
         events = new EventSource(`/api/runs/${run}/feed?after=${after()}&kinds=${kinds.join(",")}`);
         events.onopen = () => listener.state(true);
-        events.onmessage = (message) => listener.change(JSON.parse(message.data));
-        events.onerror = () => {
-          // The browser's own retry gives up on some errors; with a cursor of our own nothing is lost.
-          events?.close();
-          listener.state(false);
-          timer = setTimeout(open, 1000);
+        events.onmessage = (message) => {
+          heard();
+          listener.change(JSON.parse(message.data));
         };
+        events.addEventListener("here", heard);
+        // The browser's own retry gives up on some errors.
+        events.onerror = () => lost(1000);
+        heard();
       };
+      const end = () => {
+        clearTimeout(timer);
+        events?.close();
+        events = null;
+      };
+      /** @param {number} pause  ms */
+      const lost = (pause) => {
+        end();
+        listener.state(false);
+        timer = setTimeout(open, pause);
+      };
+      // A connection that a sleeping machine lost makes no error for a long time, only silence.
+      const heard = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => lost(0), SILENCE);
+      };
+      const unwatch = onPresence(open);
       open();
       return () => {
         closed = true;
-        clearTimeout(timer);
-        events?.close();
+        unwatch();
+        end();
       };
     },
   };

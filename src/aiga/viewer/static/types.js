@@ -18,6 +18,7 @@
  *   the film at a moment; without a film the place alone
  * @property {(context: CanvasRenderingContext2D, ground: Ground, box: Box,
  *   options?: {film?: Film|null, seconds?: number}) => void} overview  the whole place in a strip
+ * @property {(film: Film, share: number) => number} [seek]  when it was at this share of the strip, in s
  * @property {(film: Film, seconds: number) => string} words  what is seen, for those who do not
  *
  * A part of the page: the module `aiga/panels/NAME.js` exports one as its default.
@@ -40,6 +41,7 @@
  * @property {import("aiga/films.js").Films} films
  * @property {(...parts: (string|number)[]) => void} go  to a panel of this run: go("tree"), go("stage", 7, 3)
  * @property {(id: number) => void} open  shows an environment in the sheet at the side
+ * @property {(name: string) => string} key  the name under which this run's own things are remembered
  * @property {boolean} recorded  the page is a file without a server: what it does not hold cannot be asked
  * @property {(name: string) => string|null} remembered  what this browser keeps under a name
  * @property {(name: string, value: string) => void} remember

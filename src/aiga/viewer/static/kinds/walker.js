@@ -34,7 +34,10 @@ function colours() {
   return palette;
 }
 
-const forget = () => (palette = null);
+const forget = () => {
+  palette = null;
+  skies.clear();
+};
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", forget);
 new MutationObserver(forget).observe(document.documentElement, {
   attributes: true, attributeFilter: ["data-theme"],
@@ -94,6 +97,32 @@ function smoothed(ground) {
  * @param {Context} c @param {Box} box @param {number} shift  m that have passed @param {boolean} simple
  */
 export function backdrop(c, box, shift, simple) {
+  if (simple) c.drawImage(painted(Math.ceil(box.width), Math.ceil(box.height)), box.x, box.y, box.width, box.height);
+  else paint(c, box, shift, false);
+}
+
+/** Small pictures have one sky, painted once for each size: many of them are drawn in every frame. */
+const skies = /** @type {Map<string, HTMLCanvasElement>} */ (new Map());
+
+/** @param {number} width @param {number} height */
+function painted(width, height) {
+  const name = `${width} ${height}`;
+  let sky = skies.get(name);
+  if (!sky) {
+    if (skies.size > 40) skies.clear();
+    sky = document.createElement("canvas");
+    const ratio = Math.min(devicePixelRatio || 1, 2);
+    Object.assign(sky, { width: width * ratio, height: height * ratio });
+    const c = /** @type {Context} */ (sky.getContext("2d"));
+    c.scale(ratio, ratio);
+    paint(c, { x: 0, y: 0, width, height }, 0, true);
+    skies.set(name, sky);
+  }
+  return sky;
+}
+
+/** @param {Context} c @param {Box} box @param {number} shift @param {boolean} simple */
+function paint(c, box, shift, simple) {
   const k = colours();
   const air = c.createLinearGradient(0, box.y, 0, box.y + 0.6 * box.height);
   air.addColorStop(0, k.sky);
@@ -332,6 +361,13 @@ const kind = {
     backdrop(c, box, 0, true);
     earth(c, ground, box, see, true);
     if (film) walker(c, moment(film, seconds, scratch), see);
+  },
+
+  seek(film, share) {
+    const wanted = share * CELLS * CELL;
+    let place = 0;
+    while (place < film.count - 1 && film.moments[place * film.width] < wanted) place++;
+    return place / film.rate;
   },
 
   words(film, seconds) {

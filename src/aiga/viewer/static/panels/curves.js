@@ -126,6 +126,7 @@ class Curves {
     this.hidden = new Set(); // keys of entries that the legend turned off
     this.single = false; // a line for each run of a group instead of its band
     this.loading = false;
+    this.gone = false; // the panel was taken away: answers that come now are not drawn
     this.explained = ""; // what the legend says
     this.iteration = page.world.iteration;
     /** @type {{change: Change, iteration: number}[]} */
@@ -158,6 +159,7 @@ class Curves {
   }
 
   leave() {
+    this.gone = true;
     clearInterval(this.timer);
     for (const each of this.charts.values()) each.chart.close();
     this.charts.clear();
@@ -168,6 +170,7 @@ class Curves {
     this.loading = true;
     try {
       const said = await this.page.source.get(`${this.page.path}/series`);
+      if (this.gone) return;
       this.history = new History(said);
       this.iteration = said.cursor;
       for (const { change, iteration } of this.waiting.splice(0)) this.append(change, iteration);
@@ -182,6 +185,7 @@ class Curves {
 
   /** @param {unknown} error */
   complain(error) {
+    if (this.gone) return;
     this.note.hidden = false;
     this.note.textContent = error instanceof Error ? error.message : String(error);
   }
@@ -190,7 +194,10 @@ class Curves {
   update(change) {
     const iteration = this.page.world.iteration;
     if (!change.metrics) return;
-    if (!this.history) this.waiting.push({ change, iteration });
+    if (!this.history) {
+      this.waiting.push({ change, iteration });
+      if (!this.loading) this.load(); // the first answer did not come
+    }
     else if (iteration - this.iteration <= JUMP) {
       this.append(change, iteration);
       this.draw();
@@ -212,7 +219,7 @@ class Curves {
       this.others.delete(run.name);
       await this.fetch(run.name);
     }
-    if (going.length) this.draw();
+    if (going.length && !this.gone) this.draw();
   }
 
   // -- what is compared --------------------------------------------------------------------------------------
@@ -246,6 +253,7 @@ class Curves {
   /** The groups of the runs that the address names. */
   async chooseWanted() {
     await this.look();
+    if (this.gone) return;
     for (const group of this.groups ?? []) {
       if (group.runs.some((run) => this.wanted.includes(run.name))) await this.choose(group, true);
     }
@@ -280,7 +288,7 @@ class Curves {
     const address = [this.page.world.name, "curves", ...names].map(encodeURIComponent).join("/");
     history.replaceState(null, "", `#/${address}`);
     for (const run of yes ? group.runs : []) await this.fetch(run.name);
-    this.draw();
+    if (!this.gone) this.draw();
   }
 
   /** @param {string} name */

@@ -1,5 +1,6 @@
 /** The menagerie: the active pairs side by side, each walker moving on its own course. */
 
+import { away, onPresence } from "aiga/awake.js";
 import { onTheme, surface } from "aiga/canvas.js";
 import { button, colour, counted, h, still, styled } from "aiga/dom.js";
 import { kind, length } from "aiga/films.js";
@@ -106,7 +107,7 @@ export default {
     /** @param {Tile[]} wanted */
     async function fetchFilms(wanted) {
       const now = performance.now() / 1000;
-      const due = wanted.filter((tile) => now - tile.asked > FRESH && !document.hidden);
+      const due = wanted.filter((tile) => now - tile.asked > FRESH && !away());
       if (!due.length) return;
       for (const tile of due) tile.asked = now;
       const pairs = due.map(({ id }) => `${id}~${id}~0`);
@@ -224,7 +225,7 @@ export default {
     }
 
     function fillList() {
-      if (!beside.open) return;
+      if (!beside.open || list.contains(document.activeElement)) return;
       list.replaceChildren(...shown.map((tile) => {
         const known = world.environments.get(tile.id);
         const said = tile.film && drawer ? drawer.words(tile.film, clock - tile.began) : "not played yet";
@@ -234,6 +235,8 @@ export default {
       }));
     }
 
+    const onSight = () => fetchFilms(shown.filter((tile) => !tile.film));
+    const unsee = onPresence(onSight);
     const watch = new ResizeObserver(resize);
     watch.observe(box);
     return {
@@ -242,6 +245,7 @@ export default {
         else fetchFilms(shown.filter((tile) => !tile.film));
       },
       leave() {
+        unsee();
         watch.disconnect();
         unwatch();
         field.close();

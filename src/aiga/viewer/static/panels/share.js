@@ -30,7 +30,7 @@ export default {
       h("div", {},
         h("h3", {}, "The run as one file"),
         h("p", { class: "soft" }, "One HTML file with this page in it: the tree, the curves, who helped whom, and the walks of " +
-          "the active pairs and of the solved environments that are hardest. It opens anywhere, without a network."),
+          "the active pairs and of the environments solved last. It opens anywhere, without a network."),
         h("p", {}, h("a", { href: page.source.link(`${page.path}/share`) ?? "", download: `${world.name}.html` }, `${world.name}.html`))),
       h("div", {},
         h("h3", {}, "One walk"),

@@ -62,26 +62,25 @@ export default {
       link();
     }, { "aria-pressed": "false" });
     const saves = h("span", { class: "row" });
-    /** @param {"environment"|"agent"|"seed"} name @param {string} label */
-    const field = (name, label) => {
-      const input = h("input", {
-        type: name === "agent" ? "text" : "number", value: String(chosen[name]), size: 10, min: "0",
-        onchange: () => {
-          if (name === "agent") chosen.agent = input.value.trim();
-          else chosen[name] = Math.max(0, Math.round(Number(input.value)) || 0);
-          page.go("stage", chosen.environment, chosen.agent, chosen.seed);
-        },
-      });
-      return h("label", {}, label, input);
-    };
-    const swap = button("its own agent", () => page.go("stage", chosen.environment, chosen.environment, chosen.seed), {
+    /** @param {"environment"|"agent"|"seed"} name */
+    const field = (name) => h("input", {
+      type: name === "agent" ? "text" : "number", value: String(chosen[name]), size: 10, min: "0",
+      onchange: (/** @type {Event} */ event) => {
+        const said = /** @type {HTMLInputElement} */ (event.target).value;
+        if (name === "agent") choose({ agent: said.trim() || "0" });
+        else choose({ [name]: Math.max(0, Math.round(Number(said)) || 0) });
+      },
+    });
+    const fields = { environment: field("environment"), agent: field("agent"), seed: field("seed") };
+    const swap = button("its own agent", () => choose({ agent: String(chosen.environment) }), {
       title: "the agent that lives in this environment" });
-    const next = button("another push", () => page.go("stage", chosen.environment, chosen.agent, chosen.seed + 1), {
+    const next = button("another push", () => choose({ seed: chosen.seed + 1 }), {
       title: "the next seed: the first step begins with another push" });
     host.append(
       h("header", {}, h("h2", {}, "Stage"), h("span", { class: "soft" }, "any agent in any environment")),
       h("div", { class: "row", style: { marginTop: "0" } },
-        field("environment", "environment"), field("agent", "agent of"), field("seed", "seed"), swap, next),
+        h("label", {}, "environment", fields.environment), h("label", {}, "agent of", fields.agent),
+        h("label", {}, "seed", fields.seed), swap, next),
       h("div", { class: "row" }), frame, strip,
       h("div", { class: "row" }, play, scrub, rate, see, saves), said);
     const scene = surface(frame, draw, { label: "The walk" });
@@ -91,12 +90,7 @@ export default {
       drawer.overview(self.context, ground, box, { film, seconds });
     }, { label: "The whole course" });
     strip.addEventListener("click", (event) => {
-      // The walker's way is along the strip: a click seeks the moment when it was there.
-      if (!film) return;
-      const wanted = (event.offsetX / strip.clientWidth) * 199 * (14 / 30);
-      let place = 0;
-      while (place < film.count - 1 && film.moments[place * film.width] < wanted) place++;
-      seek(place / film.rate);
+      if (film && drawer?.seek) seek(drawer.seek(film, event.offsetX / strip.clientWidth));
     });
     const unwatch = onTheme(() => {
       scene.redraw();
@@ -106,6 +100,18 @@ export default {
     setPlaying(playing);
     load();
     link();
+
+    /** In place, so that the keyboard stays where it is. @param {Partial<typeof chosen>} change */
+    function choose(change) {
+      Object.assign(chosen, change);
+      for (const name of /** @type {("environment"|"agent"|"seed")[]} */ (["environment", "agent", "seed"])) {
+        fields[name].value = String(chosen[name]);
+      }
+      const parts = [world.name, "stage", chosen.environment, chosen.agent, chosen.seed];
+      history.replaceState(null, "", `#/${parts.map((part) => encodeURIComponent(part)).join("/")}`);
+      link();
+      load();
+    }
 
     function link() {
       const pair = `${chosen.environment}~${encodeURIComponent(chosen.agent)}~${chosen.seed}`;

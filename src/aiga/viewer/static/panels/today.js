@@ -1,5 +1,6 @@
 /** While you were away: what happened since the last visit, in words and pictures that lead to the thing. */
 
+import { away } from "aiga/awake.js";
 import { surface } from "aiga/canvas.js";
 import { button, counted, h, lasting, styled } from "aiga/dom.js";
 import { kind } from "aiga/films.js";
@@ -19,6 +20,7 @@ styled(`
 
 const SINCE = [["visit", "the last visit"], ["3600", "the last hour"], ["86400", "the last day"], ["all", "it began"]];
 const FEW = 4; // of each sort, before "more"
+const VISIT = 4 * 3600; // s that a visit lasts at most
 const PAUSE = 8; // s between two looks at a run that goes on
 
 /** @type {import("aiga/types.js").Panel} */
@@ -27,11 +29,14 @@ export default {
 
   mount(host, page, { compact }) {
     const { world } = page;
-    const key = `aiga:seen:${world.name}`;
+    const key = page.key("seen");
     const visit = sinceLastVisit();
     let since = visit > 0 && visit < world.iteration ? "visit" : "all";
     let asked = 0;
     let closed = false;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    let owed;
+    let expanded = false; // somebody reads a longer list: it is not taken away under the eyes
     let shown = ""; // what was told last: the same is not drawn again
     /** @type {{close: () => void}[]} */
     let pictures = [];
@@ -50,14 +55,25 @@ export default {
       const here = `${key}:here`;
       let at = null;
       try {
-        at = sessionStorage.getItem(here);
-        if (at === null) sessionStorage.setItem(here, page.remembered(key) ?? "0");
+        // A tab that stays open for days has visits, too.
+        const [began, iteration] = (sessionStorage.getItem(here) ?? "0 0").split(" ");
+        if (Date.now() - Number(began) < VISIT * 1000) at = iteration;
+        else sessionStorage.setItem(here, `${Date.now()} ${page.remembered(key) ?? "0"}`);
       } catch {
         // a browser that keeps nothing begins anew each time
       }
       const iteration = Number(at ?? page.remembered(key) ?? 0);
       page.remember(key, String(world.iteration));
       return iteration;
+    }
+
+    /** A look now or when it is time; a hidden page looks when it is seen again. */
+    function lookSoon() {
+      if (away() || owed) return;
+      owed = setTimeout(() => {
+        owed = undefined;
+        if (!away() && !expanded) look();
+      }, Math.max(0, asked + PAUSE * 1000 - performance.now()));
     }
 
     async function look() {
@@ -107,6 +123,7 @@ export default {
       const few = !compact ? FEW : innerWidth < 900 ? 1 : 3;
       const list = h("ol", {}, items.slice(0, few).map((item) => line(...say(item))));
       const more = items.length > few && button(`${Math.min(items.length, count) - few} more`, () => {
+        expanded = true;
         list.append(...items.slice(few).map((item) => line(...say(item))));
         more && more.remove();
       }, { class: "link" });
@@ -164,10 +181,11 @@ export default {
     return {
       update() {
         page.remember(key, String(world.iteration));
-        if (performance.now() - asked > PAUSE * 1000 && !document.hidden && body.querySelectorAll("li").length < 60) look();
+        lookSoon();
       },
       leave() {
         closed = true;
+        clearTimeout(owed);
         for (const picture of pictures) picture.close();
       },
     };

@@ -137,7 +137,7 @@ export default panel;
 
 /** @param {HTMLElement} host @param {Page} page @param {string[]} rest @returns {import("aiga/types.js").Mounted} */
 function bench(host, page, rest) {
-  const key = `aiga:workshop:${page.world.name}`;
+  const key = page.key("workshop");
   const draft = new Draft(read(page.remembered(key)));
   const place = h("div", { class: "frame place" });
   const strip = h("div", { class: "frame strip" });
@@ -188,9 +188,11 @@ function bench(host, page, rest) {
       h("div", { class: "side" },
         h("section", { "aria-label": "walks" }, h("h3", {}, "Who gets how far"), walks.note, walks.list),
         h("section", { "aria-label": "into the run" }, h("h3", {}, "Into the run"),
-          h("p", { class: "soft" }, "Your course becomes a candidate at the next reproduction. The run decides by its "
-            + "own criterion: neither too hard nor too easy for its agents, and unlike what it has."),
-          h("div", { class: "row" }, sent.send), sent.note, sent.heading, sent.list),
+          h("p", { class: "soft" }, page.world.told.adopts
+            ? "Your course becomes a candidate at the next reproduction. The run decides by its own criterion: "
+              + "neither too hard nor too easy for its agents, and unlike what it has."
+            : "This run takes no courses from outside: what it runs on it makes in another way. Walking here works."),
+          h("div", { class: "row", hidden: !page.world.told.adopts }, sent.send), sent.note, sent.heading, sent.list),
         details("Keys", keys())),
       list.element),
     spoken);

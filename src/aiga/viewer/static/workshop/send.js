@@ -15,6 +15,7 @@ const PACE = 3000; // ms between two looks while the run goes on
 /** What the run says of a course, in a sentence. @param {Candidate} each @param {boolean} running */
 export function decision(each, running) {
   const score = each.score === null || each.score === undefined ? null : each.score.toFixed(0);
+  if (each.problem) return `turned down: ${each.problem}`;
   switch (each.verdict) {
     case null: case undefined:
       if (!running) return "the run is at rest: it waits until the run goes on";
@@ -24,8 +25,8 @@ export function decision(each, running) {
     case "too easy": return `turned down, too easy${score === null ? "" : `: an agent already gets ${score} on it`}`;
     case "not novel": return "turned down, not novel: it is too much like courses the run already has";
     case "no room": return "turned down, no room: other candidates were more novel";
-    case "invalid": return `turned down, not valid${each.problem ? `: ${each.problem}` : ""}`;
-    default: return `turned down, ${each.verdict}${each.problem ? `: ${each.problem}` : ""}`;
+    case "invalid": return "turned down, not valid";
+    default: return `turned down, ${each.verdict}`;
   }
 }
 
