@@ -123,6 +123,21 @@ def test_a_hidden_page_asks_nothing_and_catches_up_when_it_is_seen(served: Serve
     assert tab.problems == []
 
 
+def test_a_page_left_alone_beside_a_run_rests_until_it_is_touched(served: Served, tab: Tab) -> None:
+    tab.page.clock.install()
+    visit(served, tab, "menagerie")
+    with Place(served.folder).open(walkers.NAME, write=True):
+        says(tab, f"running · iteration {walkers.ITERATIONS}")
+        tab.page.clock.fast_forward(130_000)
+        says(tab, f"resting beside the run; move to wake it · iteration {walkers.ITERATIONS}")
+        tab.page.mouse.move(40, 300)
+        says(tab, f"running · iteration {walkers.ITERATIONS}")
+        tab.page.get_by_role("button", name="rests when nobody is there").click()
+        tab.page.clock.fast_forward(130_000)
+        tab.page.wait_for_timeout(300)
+        says(tab, f"running · iteration {walkers.ITERATIONS}")
+
+
 def test_another_run_that_took_the_name_is_shown_as_it_is(served: Served, tab: Tab) -> None:
     visit(served, tab, "tree")
     says(tab, f"at rest · iteration {walkers.ITERATIONS}")

@@ -662,7 +662,7 @@ def _closing(store: Store, options: argparse.Namespace) -> str:
         words = course_in_words(last["course"])
         lines.append(f"  solved last: environment {last['id']} at iteration {last['solved']} ({words})")
     lines.append(f"continue:  aiga run {options.system} --name {name}{where}")
-    lines.append(f"look:      aiga show {name}{where}")
+    lines.append(f"look:      aiga view {name}{where}, or aiga show {name}{where}")
     if rows:
         seen = max(solved or rows, key=lambda row: (row["solved"] or 0, row["id"]))
         lines.append(f"watch:     aiga replay {name} {seen['id']} --out walk.gif{where}")
