@@ -157,6 +157,18 @@ def _ppo(config: Any) -> System[Any]:
     return Alone(config)
 
 
+def _automl_zero_config() -> Any:
+    from aiga.systems.architectures.automl_zero import Config
+
+    return Config()
+
+
+def _automl_zero(config: Any) -> System[Any]:
+    from aiga.systems.architectures.automl_zero import AutoMLZero
+
+    return AutoMLZero(config)
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -279,6 +291,12 @@ SYSTEMS: dict[str, Entry] = {
             partial(_walker_behaviour, output="identity"),
         ),
         panels=("menagerie", "stage", "curves", "workshop", "share"),
+    ),
+    "automl-zero": Entry(
+        "programs that learn, evolved from bare mathematics (Real et al. 2020)",
+        config=_automl_zero_config,
+        build=_automl_zero,
+        panels=("curves", "share"),
     ),
 }
 
