@@ -14,6 +14,7 @@ import pytest
 
 from aiga.brains.programs import kernel, known
 from aiga.brains.programs.ops import Program, Sizes
+from aiga.cli import main
 from aiga.cli.settings import from_preset, presets, resolve
 from aiga.runs import codec
 from aiga.runs.loop import drive
@@ -122,7 +123,10 @@ def test_a_folder_of_quantities_is_regression(tmp_path: Path) -> None:
             lambda folder: np.save(folder / "x.npy", np.zeros((4, 2))),
             r"and y.npy \[I\], not \[4, 2\] and \[3\]",
         ),
-        (lambda folder: np.save(folder / "x.npy", np.full((3, 2), np.nan)), "finite numbers"),
+        (
+            lambda folder: np.save(folder / "x.npy", np.full((3, 2), np.nan)),
+            "x.npy: numbers that are not finite",
+        ),
         (lambda folder: np.save(folder / "x.npy", np.zeros((3, 2))), "3 examples in all"),
     ],
 )
@@ -216,6 +220,29 @@ def test_evolution_beats_random_search() -> None:
         wins += searched.best.fitness > by_chance.best.fitness
     chance = sum(comb(seeds, k) for k in range(wins, seeds + 1)) / 2**seeds
     assert chance < 0.04, f"{wins} of {seeds}"
+
+
+def test_the_command_line_runs_it_on_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.normal(size=(900, 4, 4)))
+    np.save(tmp_path / "y.npy", np.arange(900) % 3)
+    words = ["run", "automl-zero", "--runs-dir", str(tmp_path), "--name", "mine", "--iterations", "3"]
+    words += ["--task", f"folder:{tmp_path}", "--chunk", "500", "--population", "100"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "individuals/s" in said and "best 0." in said and "selected 0." in said
+    with Store.open(tmp_path / "mine") as store:
+        assert store.summary().metrics["individuals"] == 3000
+    assert main([*words[:-6], "--name", "other", "--task", "mnist"]) == 2
+    assert "task: one of linear, teacher, digits, folder:PATH, not 'mnist'" in capsys.readouterr().err
+    for flags, message in (
+        (["--task", f"folder:{tmp_path / 'none'}"], "x.npy: No such file or directory"),
+        (["--train", "900"], "examples in all is what a task has here, not 900 and 100"),
+        (["--hurdle-tasks", "36"], "hurdle_tasks: from 0 to 35, not 36"),
+    ):
+        assert main([*words[:4], "--name", "bad", *flags]) == 2
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
 
 
 def work(folder: str, iterations: int | None) -> None:

@@ -164,9 +164,16 @@ def _automl_zero_config() -> Any:
 
 
 def _automl_zero(config: Any) -> System[Any]:
+    from aiga.runs.errors import RunError
     from aiga.systems.architectures.automl_zero import AutoMLZero
 
-    return AutoMLZero(config)
+    try:
+        system = AutoMLZero(config)
+        for kind in ("search", "select"):  # whether the files have what was asked for
+            system.tasks(kind, 0)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return system
 
 
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
@@ -296,7 +303,8 @@ SYSTEMS: dict[str, Entry] = {
         "programs that learn, evolved from bare mathematics (Real et al. 2020)",
         config=_automl_zero_config,
         build=_automl_zero,
-        panels=("curves", "share"),
+        preset="digits",
+        panels=("programs", "curves", "share"),
     ),
 }
 

@@ -89,34 +89,31 @@ def pairs(y: np.ndarray, kind: str, seed: int) -> list[tuple[int, int]]:
 
 
 def images(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """x f64[I, D] and y [I] of `digits` or a folder; y is of whole numbers where these are classes.
+    """x [I, D] and y [I] of `digits` or a folder, of any type; y is of whole numbers where these are classes.
 
     A folder has x.npy, whose first axis is I, and y.npy. ValueError, naming the file, for what is wrong.
     """
     if name == "digits":
-        with (
-            resources.as_file(resources.files("aiga") / "worlds" / "digits.npz") as path,
-            np.load(path) as file,
-        ):
-            return file["x"].astype(np.float64), file["y"]
+        path = resources.files("aiga") / "worlds" / "digits.npz"
+        with resources.as_file(path) as file, np.load(file, allow_pickle=False) as arrays:
+            return arrays["x"], arrays["y"]
     folder = Path(name.removeprefix("folder:")).expanduser()
     x, y = (_array(folder / file) for file in ("x.npy", "y.npy"))
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
+    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or not x.size:
         raise ValueError(f"task: x.npy [I, ...] and y.npy [I], not {list(x.shape)} and {list(y.shape)}")
-    x = np.asarray(x.reshape(len(x), -1), np.float64)
-    if not (np.isfinite(x).all() and np.isfinite(y.astype(np.float64)).all()):
-        raise ValueError("task: x.npy and y.npy of finite numbers")
-    return x, y
+    return x.reshape(len(x), -1), y
 
 
 def _array(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # little of it is looked at
     except (OSError, ValueError, EOFError) as error:
         why = getattr(error, "strerror", None) or "not an array of NumPy's"
         raise ValueError(f"task: {path}: {why}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         raise ValueError(f"task: {path}: not an array of numbers")
+    if not np.isfinite(array).all():
+        raise ValueError(f"task: {path}: numbers that are not finite")
     return array
 
 
@@ -187,6 +184,7 @@ def _projected(rng: np.random.Generator, x: np.ndarray, shape: Shape) -> np.ndar
 
     Sums and not a matrix product, so that the bytes do not depend on the library that multiplies.
     """
+    x = np.asarray(x, np.float64)
     directions = rng.normal(size=(shape.features, x.shape[1]))
     return _standardised(np.stack([(x * d).sum(-1) for d in directions], axis=-1), shape)
 
