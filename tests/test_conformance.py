@@ -19,6 +19,7 @@ from aiga.learners.ppo import PPO
 from aiga.learners.ppo import Config as Steps
 from aiga.play import evaluator, flatten
 from aiga.play.collecting import collect, enter
+from aiga.systems.architectures import automl_zero
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
@@ -109,6 +110,13 @@ CONFORM = {
         ),
         3,
         require={"birth", "score", "metric"},
+    ),
+    "system: AutoML-Zero": lambda: testing.check_system(
+        automl_zero.AutoMLZero(
+            automl_zero.Config("digits", train=40, valid=20, population=60, chunk=150, cache=100)
+        ),
+        3,
+        require={"improvement", "migration", "metric"},
     ),
     "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),
 }

@@ -157,6 +157,25 @@ def _ppo(config: Any) -> System[Any]:
     return Alone(config)
 
 
+def _automl_zero_config() -> Any:
+    from aiga.systems.architectures.automl_zero import Config
+
+    return Config()
+
+
+def _automl_zero(config: Any) -> System[Any]:
+    from aiga.runs.errors import RunError
+    from aiga.systems.architectures.automl_zero import AutoMLZero
+
+    try:
+        system = AutoMLZero(config)
+        for kind in ("search", "select"):  # whether the files have what was asked for
+            system.tasks(kind, 0)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return system
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -279,6 +298,13 @@ SYSTEMS: dict[str, Entry] = {
             partial(_walker_behaviour, output="identity"),
         ),
         panels=("menagerie", "stage", "curves", "workshop", "share"),
+    ),
+    "automl-zero": Entry(
+        "programs that learn, evolved from bare mathematics (Real et al. 2020)",
+        config=_automl_zero_config,
+        build=_automl_zero,
+        preset="digits",
+        panels=("programs", "curves", "share"),
     ),
 }
 

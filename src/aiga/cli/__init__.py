@@ -447,7 +447,7 @@ def _run_help(options: argparse.Namespace, entry: Entry) -> int:
     print(f"aiga run {options.system}: {entry.summary}\n")
     options.parser.print_help()
     if names := presets(options.system):
-        print(f"\npresets: {', '.join(names)} (default: {entry.preset})")
+        print(f"\npresets: {', '.join(names)} (default: {entry.preset or 'none of them'})")
     print(f"\nevery field of the configuration, with its value in {preset or 'the default'}:\n")
     tyro.cli(
         kind,

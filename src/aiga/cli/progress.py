@@ -17,7 +17,8 @@ from aiga.runs.store import Store, Summary
 if TYPE_CHECKING:
     from rich.live import Live
 
-WINDOW = 30.0  # s, over which steps per second are averaged
+WINDOW = 30.0  # s, over which the speed is averaged
+UNITS = ("individuals", "steps")  # what speed is counted in: the first that the system has as a metric
 LINE_EVERY = 10.0  # s, between plain lines
 LOOK_EVERY = 0.5  # s, between looks at the store for the panel
 
@@ -45,6 +46,7 @@ class Progress:
         self.steps: deque[tuple[float, float]] = deque()
         self.live: Live | None = None
         self.message = ""
+        self.unit = UNITS[-1]
 
     def __enter__(self) -> Progress:
         return self
@@ -94,7 +96,9 @@ class Progress:
     def _look(self) -> None:
         self.looked = now = time.monotonic()
         self.summary = self.store.summary()
-        self.steps.append((now, self.summary.metrics.get("steps") or 0.0))
+        metrics = self.summary.metrics
+        self.unit = next((name for name in UNITS if name in metrics), UNITS[-1])
+        self.steps.append((now, metrics.get(self.unit) or 0.0))
         while len(self.steps) > 2 and now - self.steps[0][0] > WINDOW:
             self.steps.popleft()
 
@@ -105,7 +109,10 @@ class Progress:
         facts = [("iteration", str(self.iteration) + (f" of {self.iterations}" if self.iterations else ""))]
         (then, few), (last, many) = self.steps[0], self.steps[-1]
         if last > then and many > few:
-            facts.append(("" if short else "speed", f"{_count((many - few) / (last - then))} steps/s"))
+            facts.append(("" if short else "speed", f"{_count((many - few) / (last - then))} {self.unit}/s"))
+        for name in ("best", "selected"):  # of a search for programs
+            if self.unit == UNITS[0] and (value := self.summary.metrics.get(name)) is not None:
+                facts.append((name, f"{value:.4f}"))
         if self.summary.environments:
             active, archived = f"{self.summary.active} active", f"{self.summary.archived} archived"
             facts.append(("" if short else "environments", f"{active}, {archived}"))

@@ -137,6 +137,12 @@ def _events_to_cursor(
     return (whole, cut - 1) if whole else (told, cut)
 
 
+def own_kinds(store: Store) -> list[str]:
+    """The kinds of events that only this run's system has."""
+    rows = store.select(sa.select(events_table.c.kind).distinct())
+    return sorted({row.kind for row in rows} - {"birth", "rejection", "transfer", "solve", "extinction"})
+
+
 def events(store: Store, kinds: Iterable[str], after: int, limit: int = MOST_EVENTS) -> list[dict[str, Any]]:
     """The first `limit` events of these kinds after an iteration, as the system told them."""
     c = events_table.c

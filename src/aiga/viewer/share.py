@@ -45,6 +45,10 @@ def gathered(
                 f"{path}/environments/{number}": reading.environment(store, number, say) for number in numbers
             },
         }
+        # A panel of its own asks for a system's own events, from the first one on.
+        for kind in reading.own_kinds(store):
+            some = {"events": reading.events(store, [kind], 0)}
+            answers[f"{path}/events?kinds={kind}&after=0&limit={reading.MOST_EVENTS}"] = some
         courses = reading.courses(store, numbers)
         agents = reading.agents(store, numbers[:MOST_FILMS])
         walks = {

@@ -12,7 +12,7 @@ import { World } from "aiga/world.js";
  * @typedef {import("aiga/types.js").Mounted} Mounted
  */
 
-const HOME = ["today", "menagerie", "tree"]; // what the first view shows beside each other
+const HOME = ["today", "menagerie", "tree", "programs"]; // what the first view shows beside each other
 const root = /** @type {HTMLElement} */ (document.getElementById("page"));
 const kept = document.getElementById("recorded");
 const source = kept ? fromFile(JSON.parse(kept.textContent ?? "{}")) : fromServer();

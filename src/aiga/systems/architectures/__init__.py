@@ -1,0 +1,1 @@
+"""Systems that make brains: their wiring, or how they learn."""
