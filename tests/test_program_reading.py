@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aiga.brains.programs import interpreter, kernel, known
+from aiga.brains.programs import evolution, interpreter, kernel, known, story
+from aiga.brains.programs.evolution import Config
 from aiga.brains.programs.interpreter import Machine
 from aiga.brains.programs.kernel import Rules, Tasks
 from aiga.brains.programs.ops import NUMBER, OPERATIONS, Program, Sizes, listing
@@ -165,3 +166,78 @@ def test_source_is_the_program():
     exec(numpy_source(known.linear(0.1), SIZES), names)
     learner = names["Learner"]().fit(x, x @ [1, 2, 3, 4], epochs=2)
     np.testing.assert_allclose(learner.predict(x), x @ [1, 2, 3, 4], atol=1e-6)
+
+
+def straight(count: int = 4, train: int = 100, valid: int = 20) -> Tasks:
+    rng = np.random.default_rng(0)
+    w, x = rng.normal(size=(count, 1, 4)), rng.normal(size=(count, train + valid, 4))
+    y = (w * x).sum(-1)
+    return Tasks(x[:, :train], y[:, :train], x[:, train:], y[:, train:])
+
+
+def test_ablations_say_what_an_instruction_buys():
+    program, tasks, rules = known.linear(0.05), straight(), Rules(epochs=2)
+    dead = Program.of(
+        [("s constant", 2, 0.05), ("m gaussian", 0, 0, 1)],
+        [("v dot", 1, 0, 1), ("s add", 1, 3, 1)],  # s3 is 0 at best
+        [("s subtract", 0, 1, 3), ("s multiply", 2, 3, 3), ("s times v", 3, 0, 2), ("v add", 1, 2, 1),
+         ("s constant", 3, 0.0)],
+    )  # fmt: skip
+    found = story.ablations(dead, SIZES, tasks, rules)
+    whole = np.median(kernel.evaluate([program], SIZES, tasks, rules))
+    assert [a.text for a in found if not a.live] == ["m0 = gaussian(0, 1)"] and len(found) == 9
+    worth = {a.text: a.loss for a in found}
+    assert worth["v1 = v1 + v2"] > 0.3 and worth["s1 = dot(v1, v0)"] > 0.3
+    assert worth["s1 = s1 + s3"] == worth["m0 = gaussian(0, 1)"] == 0
+    assert all(a.fitness + a.loss == pytest.approx(whole) for a in found)
+    text = story.told([], found)
+    assert "s1 = s1 + s3 nothing" in " ".join(text.split()) and "On 1 more no prediction depends." in text
+
+
+def test_changes_are_the_fewest():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        old = random_program(rng, SIZES, (3, 4, 5))
+        code, data, row = old.code.copy(), old.data.copy(), int(rng.integers(3, 7))
+        assert story.changes(old, old, SIZES) == []
+        shorter = Program(np.delete(code, row, 0), np.delete(data, row, 0), (3, 3, 5))
+        (gone,), (came,) = story.changes(old, shorter, SIZES), story.changes(shorter, old, SIZES)
+        assert (gone.part, gone.kind, came.kind) == ("predict", "removed", "inserted")
+        assert gone.old == came.new
+    old, new = known.linear(0.1), known.linear(0.2)
+    (change,) = story.changes(old, new, SIZES)
+    assert (change.kind, change.what, change.old, change.new) == (
+        "changed",
+        ("constant",),
+        "s2 = 0.1",
+        "s2 = 0.2",
+    )
+    new.code[2, 1] = 3  # the first of learn now reads s3
+    assert [c.what for c in story.changes(old, new, SIZES)] == [("constant",), ("input 1",)]
+    new.code[2, 0] = NUMBER["s add"]
+    assert [c.kind for c in story.changes(old, new, SIZES)] == ["changed", "removed", "inserted"]
+
+
+def test_a_lineage_is_told():
+    six = tuple(NUMBER[n] for n in ("s constant", "v dot", "s subtract", "s multiply", "s times v", "v add"))
+    config = Config(
+        sizes=Sizes(4, 3, 1, 4), population=100, most=(10, 2, 8), cache=4000,
+        setup_ops=six, predict_ops=six, learn_ops=six,
+    )  # fmt: skip
+    improvements = evolution.evolve(config, evolution.begin(3, config), straight(), 20_000).improvements
+    steps = story.lineage(improvements, config.sizes)
+    scores = [step.improvement.fitness for step in steps]
+    assert len(steps) > 2 and scores == sorted(set(scores)) and steps[-1].improvement is improvements[-1]
+    assert sum(step.gain for step in steps) == pytest.approx(scores[-1])
+    ids = [step.improvement.id for step in steps]
+    for before, step in zip([None, *steps], steps, strict=False):
+        each = step.improvement
+        assert step.direct == (before is not None and each.parent == before.improvement.id)
+        first = before.improvement.program if before else Program.of()
+        grown = sum({"inserted": 1, "removed": -1}.get(c.kind, 0) for c in step.changes)
+        assert len(first.code) + grown == len(each.program.code)
+        if step.direct:
+            assert step.changes == step.mutation
+    text = story.told(steps, story.ablations(improvements[-1].program, config.sizes, straight()))
+    assert all(f"Individual {n}" in text for n in ids) and "What fitness loses" in text
+    assert story.lineage([], SIZES) == [] and story.told([]) == ""
