@@ -9,6 +9,7 @@ import pytest
 
 from aiga.brains.programs import evolution, interpreter, kernel, known, story
 from aiga.brains.programs.evolution import Config
+from aiga.brains.programs.ideas import ideas
 from aiga.brains.programs.interpreter import Machine
 from aiga.brains.programs.kernel import Rules, Tasks
 from aiga.brains.programs.ops import NUMBER, OPERATIONS, Program, Sizes, listing
@@ -241,3 +242,158 @@ def test_a_lineage_is_told():
     text = story.told(steps, story.ablations(improvements[-1].program, config.sizes, straight()))
     assert all(f"Individual {n}" in text for n in ids) and "What fitness loses" in text
     assert story.lineage([], SIZES) == [] and story.told([]) == ""
+
+
+def names(program: Program, sizes: Sizes = ROOM, **how: Any) -> set[str]:
+    return {idea.name for idea in ideas(program, sizes, **how)}
+
+
+ERROR = ("s subtract", 0, 1, 3)
+LINE = [("v dot", 1, 0, 1)]
+GRADIENT = [ERROR, ("s multiply", 2, 3, 3), ("s times v", 3, 0, 2), ("v add", 1, 2, 1)]
+RATE = ("s constant", 2, 0.02)
+
+
+def test_a_gradient_step_is_measured():
+    assert [(i.name, i.where) for i in ideas(known.linear(), SIZES)] == [("gradient step", "v1")]
+    assert ideas(known.linear(), SIZES)[0].numbers["rate"] == pytest.approx(0.01)
+    assert names(known.linear(), SIZES, accuracy=True) == {"gradient step"}
+    found = ideas(known.network(0.01, 0.5, 0.5), ROOM)
+    assert {(i.name, i.where) for i in found} == {
+        ("gradient step", "v1"), ("gradient step", "v2"), ("gradient step", "m0"), ("gradient step", "s2"),
+        ("ReLU", "v4 = maximum(v3, v5)"),
+    }  # fmt: skip
+    hidden = Program.of(  # the same, written so that no eye sees it
+        [("s constant", 2, -0.02)],
+        [("v multiply", 1, 0, 3), ("v mean", 3, 1), ("s constant", 4, 4.0), ("s multiply", 1, 4, 1)],
+        [("s subtract", 1, 0, 3), ("s broadcast", 3, 4),
+         ("v multiply", 4, 0, 4), ("s times v", 2, 4, 4), ("v add", 1, 4, 1)],
+    )  # fmt: skip
+    assert names(hidden) == {"gradient step"}
+    sign = [ERROR, ("s abs", 3, 4), ("s divide", 3, 4, 3), *GRADIENT[1:]]
+    cube = [ERROR, ("s multiply", 3, 3, 4), ("s multiply", 3, 4, 3), *GRADIENT[1:]]
+    wrong = [("s subtract", 1, 0, 3), *GRADIENT[1:]]
+    label = [("s multiply", 2, 0, 3), *GRADIENT[2:]]  # moves with the label and has no error: Hebb's
+    ones = [ERROR, ("s multiply", 2, 3, 3), ("s broadcast", 3, 2), ("v add", 1, 2, 1)]
+    for learn in (sign, cube, wrong, label, ones):
+        assert names(Program.of([RATE], LINE, learn)) == set(), learn
+    assert "gradient step" in names(Program.of([RATE], LINE, GRADIENT))
+    decay = [*GRADIENT, ("s constant", 5, 0.99), ("s times v", 5, 1, 1)]
+    assert names(Program.of([RATE], LINE, decay)) == {"gradient step"}
+
+
+def test_normalised_gradients_are_measured():
+    for by in (
+        [("v norm", 0, 4), ("s divide", 3, 4, 3)],
+        [("v dot", 0, 0, 4), ("s divide", 3, 4, 3)],
+    ):
+        program = Program.of([RATE], LINE, [ERROR, *by, *GRADIENT[1:]])
+        assert names(program) == {"gradient step", "normalised gradient"}
+    whole = [ERROR, ("s times v", 3, 0, 2), ("v norm", 2, 4), ("s divide", 2, 4, 4), ("s times v", 4, 2, 2)]
+    assert names(Program.of([RATE], LINE, [*whole, ("v add", 1, 2, 1)])) == {"normalised gradient"}
+    other = [ERROR, ("v norm", 1, 4), ("s constant", 5, 1.0), ("s add", 4, 5, 4), ("s divide", 3, 4, 3)]
+    assert names(Program.of([RATE], LINE, [*other, *GRADIENT[1:]])) == {"gradient step"}  # the weights' norm
+
+
+def test_learning_rate_decay_is_measured():
+    slower = [("s constant", 4, 0.98), ("s multiply", 2, 4, 2)]
+    inverse = [("s constant", 4, 0.05), ("s add", 5, 4, 5), ("s constant", 6, 1.0), ("s add", 5, 6, 6),
+               ("s constant", 7, 0.02), ("s divide", 7, 6, 2)]  # fmt: skip
+    for by in (slower, inverse):
+        found = ideas(Program.of([RATE], LINE, [*GRADIENT, *by]), ROOM)
+        assert [i.name for i in found] == ["gradient step", "learning-rate decay"]
+    faster = [("s constant", 4, 1.002), ("s multiply", 2, 4, 2)]
+    # Rates that fall because of what was seen, not of how much.
+    size = [
+        ("v norm", 1, 4),
+        ("s constant", 5, 1.0),
+        ("s add", 4, 5, 4),
+        ("s constant", 6, 0.02),
+        ("s divide", 6, 4, 2),
+    ]
+    unused = [("s constant", 4, 0.98), ("s multiply", 5, 4, 5)]
+    for by in (faster, size, unused, []):
+        assert names(Program.of([RATE], LINE, [*GRADIENT, *by])) == {"gradient step"}
+
+
+def test_a_relu_is_measured():
+    def bent(*by: Any) -> set[str]:
+        return names(
+            Program.of(
+                [("m gaussian", 0, 0.0, 0.5), ("v gaussian", 2, 0.0, 0.5)],
+                [("m times v", 0, 0, 3), *by, ("v dot", 4, 2, 1)],
+            )
+        )
+
+    half = ("s constant", 4, 0.5)
+    assert bent(("v maximum", 3, 5, 4)) == bent(("v heaviside", 3, 4), ("v multiply", 3, 4, 4)) == {"ReLU"}
+    assert bent(("v abs", 3, 4), ("v add", 3, 4, 4), half, ("s times v", 4, 4, 4)) == {"ReLU"}
+    for by in (
+        [("v multiply", 3, 3, 4)],
+        [("v abs", 3, 4)],
+        [("v heaviside", 3, 4)],
+        [("v maximum", 3, 3, 4)],
+        [("v minimum", 3, 5, 4)],
+        [("v abs", 3, 3), ("v maximum", 3, 5, 4)],  # of what is never below 0
+        [half, ("s broadcast", 4, 5), ("v maximum", 3, 5, 4)],
+        [("v maximum", 3, 5, 4), ("v add", 3, 6, 4)],  # not used
+    ):
+        assert "ReLU" not in bent(*by), by
+    scalar = Program.of([], [("v mean", 0, 2), ("s maximum", 2, 3, 1)])
+    assert names(scalar) == {"ReLU"}
+
+
+def test_noise_injection_is_measured():
+    noisy = [("v gaussian", 3, 0.0, 0.1), ("v add", 3, 0, 3), ("v dot", 1, 3, 1)]
+    found = ideas(Program.of([RATE], noisy, GRADIENT), ROOM)
+    assert ("noise injection", "predict") in {(i.name, i.where) for i in found}
+    shaken = [*GRADIENT, ("v uniform", 3, -0.01, 0.01), ("v add", 1, 3, 1)]
+    found = ideas(Program.of([RATE], LINE, shaken), ROOM)
+    assert [(i.name, i.where) for i in found] == [("gradient step", "v1"), ("noise injection", "learn")]
+    for setup, predict in (
+        ([RATE, ("v gaussian", 1, 0.0, 1.0)], LINE),  # weights at first
+        ([RATE], [("v gaussian", 3, 0.0, 0.1), *LINE]),  # not used
+        ([RATE], [("v gaussian", 3, 0.1, 0.0), ("v add", 3, 0, 3), ("v dot", 1, 3, 1)]),  # always the same
+        ([RATE], [("v uniform", 3, 0.1, 0.1), ("v add", 3, 0, 3), ("v dot", 1, 3, 1)]),
+    ):
+        assert "noise injection" not in names(Program.of(setup, predict, GRADIENT))
+
+
+def test_bilinear_terms_are_measured():
+    form = [("m gaussian", 0, 0.0, 1.0)], [("m times v", 0, 0, 3), ("v dot", 0, 3, 1)]
+    assert names(Program.of(*form)) == {"bilinear term"}
+    both = Program.of([RATE, *form[0]], [*form[1], ("v dot", 1, 0, 4), ("s add", 1, 4, 1)], GRADIENT)
+    assert names(both) == {"gradient step", "bilinear term"}
+    for predict in (
+        [("v dot", 0, 0, 1)],  # squares alone
+        [("m times v", 0, 0, 3), ("v abs", 3, 3), ("v dot", 0, 3, 1)],
+        [("m times v", 0, 0, 3), ("v mean", 3, 1)],
+    ):
+        assert names(Program.of(form[0], predict)) == set(), predict
+
+
+def test_weight_averaging_is_measured():
+    step = [ERROR, ("s multiply", 2, 3, 3), ("s times v", 3, 0, 2), ("v add", 4, 2, 4)]  # weights v4
+    total = Program.of([("s constant", 2, 0.001)], LINE, [*step, ("v add", 1, 4, 1)])
+    keep = ("s constant", 5, 0.9), ("s constant", 6, 0.1)
+    mean = [("s times v", 5, 1, 1), ("s times v", 6, 4, 3), ("v add", 1, 3, 1)]
+    running = Program.of([RATE, *keep], LINE, [*step, *mean])
+    for program in (total, running):
+        assert "weight averaging" in names(program)
+    assert "weight averaging" not in names(known.linear(), SIZES)
+    momentum = [
+        ERROR,
+        ("s multiply", 2, 3, 3),
+        ("s times v", 3, 0, 2),
+        ("s times v", 5, 4, 4),
+        ("v add", 4, 2, 4),
+    ]
+    found = names(Program.of([RATE, ("s constant", 5, 0.5)], LINE, [*momentum, ("v add", 1, 4, 1)]))
+    assert "weight averaging" not in found and "gradient step" in found
+
+
+def test_programs_by_chance_have_no_ideas_by_chance():
+    """Among 60 of them; and what is not finite is no measurement."""
+    rng = np.random.default_rng(5)
+    assert sum(len(ideas(random_program(rng, ROOM, (6, 8, 12)), ROOM)) for _ in range(60)) <= 3
+    assert names(known.linear(1e9)) == names(known.constant(np.nan)) == names(Program.of()) == set()
