@@ -239,6 +239,12 @@ def test_a_lineage_is_told():
         assert len(first.code) + grown == len(each.program.code)
         if step.direct:
             assert step.changes == step.mutation
+    fewer = story.lineage(improvements, config.sizes, 0.05)
+    gains = [step.gain for step in fewer]
+    assert (
+        2 <= len(fewer) < len(steps) and min(gains[:-1]) >= 0.05 and sum(gains) == pytest.approx(scores[-1])
+    )
+    assert fewer[0].improvement is steps[0].improvement and fewer[-1].improvement is steps[-1].improvement
     text = story.told(steps, story.ablations(improvements[-1].program, config.sizes, straight()))
     assert all(f"Individual {n}" in text for n in ids) and "What fitness loses" in text
     assert story.lineage([], SIZES) == [] and story.told([]) == ""
@@ -270,6 +276,15 @@ def test_a_gradient_step_is_measured():
          ("v multiply", 4, 0, 4), ("s times v", 2, 4, 4), ("v add", 1, 4, 1)],
     )  # fmt: skip
     assert names(hidden) == {"gradient step"}
+    late = Program.of(  # as evolution found it: the step of an example is made when the next one comes
+        [("s constant", 2, 0.451174)],
+        [("s times v", 2, 1, 1), ("v dot", 0, 2, 1)],
+        [(*ERROR[:3], 1), ("v dot", 1, 0, 3), ("v add", 2, 1, 2), ("s subtract", 1, 3, 1),
+         ("s multiply", 1, 2, 1), ("s constant", 2, -0.447543), ("s times v", 1, 0, 1)],
+    )  # fmt: skip
+    (found,) = ideas(late, ROOM)
+    assert (found.name, found.where) == ("gradient step", "v2") and "a step late" in found.text
+    assert found.numbers["rate"] == pytest.approx(0.447543**2)
     sign = [ERROR, ("s abs", 3, 4), ("s divide", 3, 4, 3), *GRADIENT[1:]]
     cube = [ERROR, ("s multiply", 3, 3, 4), ("s multiply", 3, 4, 3), *GRADIENT[1:]]
     wrong = [("s subtract", 1, 0, 3), *GRADIENT[1:]]
@@ -388,8 +403,13 @@ def test_weight_averaging_is_measured():
         ("s times v", 5, 4, 4),
         ("v add", 4, 2, 4),
     ]
-    found = names(Program.of([RATE, ("s constant", 5, 0.5)], LINE, [*momentum, ("v add", 1, 4, 1)]))
-    assert "weight averaging" not in found and "gradient step" in found
+    for share in (0.5, 0.95):
+        found = names(
+            Program.of(
+                [("s constant", 2, 0.002), ("s constant", 5, share)], LINE, [*momentum, ("v add", 1, 4, 1)]
+            )
+        )
+        assert "weight averaging" not in found and "gradient step" in found
 
 
 def test_programs_by_chance_have_no_ideas_by_chance():

@@ -3,8 +3,9 @@
 The interpreter runs the program on made-up tasks, and copies of it are probed in the states it comes to: what
 does the prediction change with, and what does learning change? So `gradient step` means that memory moved
 along the measured derivative of the prediction, as far as the error was large, in every state that was looked
-at; an update that looks like one and has the wrong sign is none. An idea that is not found may be there all the
-same: what diverges on these tasks, or never learns, cannot be measured.
+at; an update that looks like one and has the wrong sign is none. Evolved programs often make the step of an
+example when the next one comes; that is looked for with a next example of zeros. An idea that is not found
+may be there all the same: what diverges on these tasks, or never learns, cannot be measured.
 
 Real et al. 2020, arXiv 2003.03384, sections 4.2 and 4.3, have the ideas.
 """
@@ -53,14 +54,22 @@ def ideas(program: Program, sizes: Sizes, *, accuracy: bool = False, key: int = 
     the tasks. Raises ValueError, naming the instruction, for a program that does not fit `sizes`.
     """
     lab = _Lab.of(program.check(sizes), sizes, accuracy, key)
-    if not lab.states:
+    if len(lab.states) < 4:
         return []
     with np.errstate(all="ignore"):
         steps = lab.gradient_steps()
-        found = [idea for _, ideas in steps for idea in ideas]
-        found += lab.decays([address for address, _ in steps])
+        found = [idea for step in steps for idea in step.ideas]
+        found += lab.decays(steps)
         found += lab.rectifiers() + lab.noise() + lab.bilinear() + lab.averages()
     return sorted(found, key=lambda idea: NAMES.index(idea.name))
+
+
+class _Step(NamedTuple):
+    """An address that moves along the derivative of the prediction, at once or a step late."""
+
+    address: Address
+    late: bool
+    ideas: list[Idea]
 
 
 @dataclass
@@ -112,16 +121,45 @@ class _Lab:
                 machine.memory["s"][1] = 1 / (1 + np.exp(-predicted))
         return float(predicted)
 
-    def learned(self, state: Machine, x: np.ndarray, error: float, address: Address) -> Any:
-        """The address after a step from `state` whose label is off by `error`."""
+    def learned(
+        self,
+        state: Machine,
+        x: np.ndarray,
+        error: float,
+        address: Address,
+        late: bool = False,
+        low: float = 0.0,
+    ) -> np.ndarray:
+        """The address after a step from `state` whose label is off by `error`, or `late`, after one more.
+
+        Learning finds a prediction `low` too low, and the label where it was.
+        """
         machine = _fork(state)
         self.predict(machine, x)
-        machine.learn(float(machine.memory["s"][1] + error))
+        predicted = machine.memory["s"][1]
+        machine.memory["s"][1] = np.float64(predicted - low)
+        machine.learn(float(predicted + error))
+        if late:
+            self.predict(machine, np.zeros_like(x))
+            machine.learn(float(machine.memory["s"][1]))
         return np.asarray(_at(machine, address), np.float64).ravel()
 
-    def moved(self, state: Machine, x: np.ndarray, error: float, address: Address) -> np.ndarray:
+    def moved(
+        self,
+        state: Machine,
+        x: np.ndarray,
+        error: float,
+        address: Address,
+        late: bool = False,
+        by_prediction: bool = False,
+    ) -> np.ndarray:
         """How far the address goes because of the error: half of what an error of the other sign changes."""
-        forth, back = (self.learned(state, x, sign * error, address) for sign in (1, -1))
+        forth, back = (
+            self.learned(state, x, 0.0, address, late, sign * error)
+            if by_prediction
+            else self.learned(state, x, sign * error, address, late)
+            for sign in (1, -1)
+        )
         return (forth - back) / 2
 
     def derivative(self, state: Machine, x: np.ndarray, address: Address, places: np.ndarray) -> np.ndarray:
@@ -156,11 +194,15 @@ class _Lab:
             else np.sort(self.random.choice(count, _COORDINATES, False))
         )
 
-    def gradient_steps(self) -> list[tuple[Address, list[Idea]]]:
+    def gradient_steps(self) -> list[_Step]:
         """Addresses that learning moves along the derivative of the prediction, against the error."""
         found = []
         for address in self.addresses():
-            rows = self.measured(address)
+            late = False
+            rows = self.measured(address, late)
+            if rows is None and address[0] != "s":
+                late = True
+                rows = self.measured(address, late)
             if rows is None:
                 continue
             # log |moved| = a log |error| + b log |derivative| + a constant of the state
@@ -177,8 +219,8 @@ class _Lab:
                     Idea(
                         "gradient step",
                         name,
-                        f"{name} moves along the derivative of the prediction, in proportion to the error; "
-                        f"rate {numbers['rate']:.3g}",
+                        f"{name} moves along the derivative of the prediction, in proportion to the error"
+                        f"{', a step late' if late else ''}; rate {numbers['rate']:.3g}",
                         numbers,
                     )
                 )
@@ -192,12 +234,12 @@ class _Lab:
                     )
                     ideas.append(Idea("normalised gradient", name, text, numbers))
             if ideas:
-                found.append((address, ideas))
+                found.append(_Step(address, late, ideas))
         return found
 
-    def measured(self, address: Address) -> np.ndarray | None:
+    def measured(self, address: Address, late: bool) -> np.ndarray | None:
         """Rows of error, lengths of derivative and motion, state and rate; None if directions differ."""
-        rows, places, misses, rests = [], self.places(address), 0, []
+        rows, places, misses, rests, moved, far = [], self.places(address), 0, [], np.zeros(0), 0.0
         for number, state in enumerate(self.states):
             for k, scale in enumerate((0.5, 1.0, 2.0)):
                 x = scale * self.x[(number + k) % len(self.x)]
@@ -207,15 +249,19 @@ class _Lab:
                     misses += 1
                     continue
                 for error in _ERRORS:
-                    moved = self.moved(state, x, error, address)[places]
+                    moved = self.moved(state, x, error, address, late)[places]
                     far = float(np.linalg.norm(moved))
                     if not np.isfinite(far) or moved @ gradient <= 0.99 * far * length or far < 1e-12:
                         return None
                     rate = moved @ gradient / (error * length**2)
                     rows.append((error, length, far, number, rate))
-                # Without an error it rests, but for what has nothing to do with the prediction: a step that
-                # goes with the label alone moves as if by an error as large as the prediction.
-                after = self.learned(state, x, 0.0, address)[places]
+                # A prediction less by so much is an error as large, unless learning takes no notice of it.
+                pushed = self.moved(state, x, _ERRORS[-1], address, late, by_prediction=True)[places]
+                if np.linalg.norm(pushed - moved) < 0.05 * far:
+                    continue
+                # It may be computed anew. A step that goes with the label alone moves, where there is no
+                # error, as if by one as large as the prediction.
+                after = self.learned(state, x, 0.0, address, late)[places]
                 rest = (after - np.ravel(_at(state, address))[places]) @ gradient / length**2
                 machine = _fork(state)
                 self.predict(machine, x)
@@ -225,12 +271,12 @@ class _Lab:
             return None
         return np.array(rows) if len(rows) > 2 * misses and len(rows) >= 12 else None
 
-    def decays(self, addresses: list[Address]) -> list[Idea]:
+    def decays(self, steps: list[_Step]) -> list[Idea]:
         """Rates that fall with the count of steps, whatever the examples were."""
         found = []
-        if not addresses or any(len(stream) < len(_STEPS) for stream in self.streams):
+        if not steps or any(len(stream) < len(_STEPS) for stream in self.streams):
             return []
-        for address in addresses:
+        for address, late, _ in steps:
             places = self.places(address)
             rates = np.full((len(self.streams), len(_STEPS)), np.nan)
             for i, stream in enumerate(self.streams):
@@ -238,7 +284,7 @@ class _Lab:
                     each = []
                     for x in self.x[:3]:
                         gradient = self.derivative(state, x, address, places)
-                        moved = self.moved(state, x, 1.0, address)[places]
+                        moved = self.moved(state, x, 1.0, address, late)[places]
                         if gradient @ gradient > 1e-14:
                             each.append(moved @ gradient / (gradient @ gradient))
                     rates[i, j] = np.median(each) if each else np.nan
@@ -410,9 +456,10 @@ class _Lab:
                         for state in self.states[-2:]
                         for x in self.x[:2]
                     )
-                    if rest < 1e-6 * size and a > 1e-6 and -1 < b < 1e-6 and used:
+                    summed, averaged = abs(b) < 1e-6, -1 < b < 0 and abs(a + b) < 0.02 * a
+                    if rest < 1e-6 * size and a > 1e-6 and (summed or averaged) and used:
                         name, other = _name(address), _name(weights)
-                        how = f"a running mean of {other}" if b < -1e-6 else f"the sum of {other} over time"
+                        how = f"the sum of {other} over time" if summed else f"a running mean of {other}"
                         text = f"the prediction uses {name}, {how}, by {a:.3g} a step"
                         found.append(
                             Idea("weight averaging", name, text, {"new": float(a), "old": float(1 + b)})
@@ -421,7 +468,7 @@ class _Lab:
         return found
 
     def learns(self, address: Address) -> bool:
-        """Whether a step adds error times features to it: what is kept changes by little and stays."""
+        """Whether a step adds error times features to it, and nothing where there is no error."""
         if address[0] != "v":
             return False
         for state in self.states[-2:]:
@@ -432,9 +479,8 @@ class _Lab:
                     return False
                 if not np.allclose(small * _ERRORS[1] / _ERRORS[0], large, rtol=0.05, atol=1e-12):
                     return False
-                # With no error it stays where it was.
                 still = self.learned(state, x, 0.0, address) - _at(state, address)
-                if np.linalg.norm(still) > 0.1 * np.linalg.norm(_at(state, address)):
+                if np.linalg.norm(still) > 1e-3 * np.linalg.norm(_at(state, address)):
                     return False
         return True
 

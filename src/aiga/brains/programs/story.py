@@ -152,11 +152,12 @@ class Step:
     mutation: list[Change] | None  # from its parent, where there is one
 
 
-def lineage(improvements: Sequence[Improvement], sizes: Sizes) -> list[Step]:
+def lineage(improvements: Sequence[Improvement], sizes: Sizes, least: float = 0.0) -> list[Step]:
     """The way from the first program to the best, which is the last of `improvements`.
 
     Where the parent of a step was no improvement itself, its ancestors are not known; then the step before it
-    is the earlier improvement that takes the fewest changes, and the step says that it is not direct.
+    is the earlier improvement that takes the fewest changes, and the step says that it is not direct. Steps
+    that gained less than `least` become part of the next one; the first and the last are always there.
     """
     if not improvements:
         return []
@@ -171,7 +172,13 @@ def lineage(improvements: Sequence[Improvement], sizes: Sizes) -> list[Step]:
         nearest = parents or [min(earlier, key=lambda i: (len(changes(i.program, source, sizes)), -i.id))]
         direct.append(bool(parents))
         chain.append(nearest[0])
-    chain, direct = chain[::-1], [False, *direct[::-1]]
+    kept, known = [chain[-1]], [False]
+    for each, parent in zip(chain[-2::-1], direct[::-1], strict=True):
+        last = kept[-1].fitness
+        if each.fitness - last >= least or each is chain[0]:
+            kept.append(each)
+            known.append(parent and kept[-2].id == each.parent)
+    chain, direct = kept, known
     steps, nothing, fitness = [], Program.of(), 0.0
     for each, known in zip(chain, direct, strict=True):
         mutation = None
