@@ -25,12 +25,12 @@ number; a Gaussian one takes a second from mix(word + G), by Box and Muller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from aiga.brains.programs.ops import OPERATIONS, PARTS, Program, Sizes, index
+from aiga.brains.programs.ops import OPERATIONS, PARTS, Operation, Program, Sizes, index
 
 GOLDEN, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
@@ -123,6 +123,13 @@ _ONE: dict[str, Callable[..., Any]] = {
 }
 
 
+def computed(operation: Operation, ins: Sequence[Any], features: int) -> Any:
+    """What an operation without data makes of its inputs."""
+    if operation.name == "s broadcast":
+        return np.full(features, ins[0])
+    return (_ONE.get(operation.name) or _ANY[operation.name.split()[1]])(*ins)
+
+
 class Machine:
     """The memory of one program at work on one task."""
 
@@ -152,8 +159,6 @@ class Machine:
         if "constant" in operation.data:
             value = np.copy(self.memory[operation.out][out])
             value[tuple(index(share, f) for share in data[1 : len(operation.data)])] = data[0]
-        elif operation.name == "s broadcast":
-            value = np.full(f, self.memory["s"][addresses[0]])
         elif operation.data:
             draw = uniform if "low" in operation.data else gaussian
             h = fold(fold(self.seed, self.time), name)
@@ -162,8 +167,7 @@ class Machine:
             value = np.array(value).reshape(shape)
         else:
             ins = [self.memory[kind][a] for kind, a in zip(operation.ins, addresses, strict=False)]
-            function = _ONE.get(operation.name) or _ANY[operation.name.split()[1]]
-            value = function(*ins)
+            value = computed(operation, ins, f)
         self.memory[operation.out][out] = value if operation.out != "s" else np.float64(value)
 
     def predict(self, features: np.ndarray) -> float:

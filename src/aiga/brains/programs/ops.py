@@ -214,6 +214,12 @@ def listing(program: Program, features: int | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def instruction(program: Program, row: int, features: int | None = None) -> str:
+    """One line of the listing."""
+    left, right = _written(program.code[row], program.data[row], features)
+    return f"{left} = {right}" if left else right
+
+
 def _written(code: np.ndarray, data: np.ndarray, features: int | None) -> tuple[str, str]:
     op, *addresses, out = (int(n) for n in code)
     operation = OPERATIONS[op]
