@@ -282,3 +282,37 @@ def iteration(folder: Path) -> int:
             return -1 if store.run() is None else store.summary().iteration
     except RunError:
         return -1
+
+
+def test_what_was_found_is_read_and_taken_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--runs-dir", str(tmp_path)]
+    assert main(["run", "automl-zero", "--preset", "demo", "--name", "lin", "--iterations", "5", *where]) == 0
+    capsys.readouterr()
+    assert main(["show", "lin", *where]) == 0
+    said = capsys.readouterr().out
+    assert "def learn():" in said and "on tasks held out" in said
+    assert main(["export", "lin", "best", str(tmp_path / "out"), *where]) == 0
+    space: dict[str, Any] = {}
+    exec((tmp_path / "out" / "program.py").read_text(), space)
+    with Store.open(tmp_path / "lin") as store:
+        best = [
+            e["data"] for e in store.rows("events") if e["kind"] == "improvement" and e["data"]["chosen"]
+        ][-1]
+        run = store.run()
+    assert run is not None
+    # What the module makes of the tasks held out is what the run said of the program.
+    system = AutoMLZero(codec.decode(Config, run.config))
+    tasks = system.tasks("select", store_seed(tmp_path / "lin"))
+    errors = []
+    for x, y, vx, vy in zip(tasks.train_x, tasks.train_y, tasks.valid_x, tasks.valid_y, strict=True):
+        learner = space["Learner"]().fit(x, y)
+        errors.append(np.sqrt(np.mean((learner.predict(vx) - vy) ** 2)))
+    combine = np.median if system.config.combine == "median" else np.mean
+    assert combine(1 - 2 / np.pi * np.arctan(errors)) == pytest.approx(best["selected"], abs=1e-9)
+    assert main(["export", "lin", "nonsense", str(tmp_path / "out"), *where]) == 2
+
+
+def store_seed(folder: Path) -> int:
+    with Store.open(folder) as store:
+        _, encoded = store.load()
+    return codec.decode(State, encoded.tree, encoded.arrays).seed

@@ -76,7 +76,9 @@ class Entry:
     episode into a GIF or MP4 and says in a line how it went, or raises ValueError as `shown` does. `panels`
     are the parts of the page, modules of viewer/static/panels, in the order of the navigation; `files` are
     modules for the page that the system brings along; `adopts(config)` says whether a run with this stored
-    configuration takes courses from outside.
+    configuration takes courses from outside. `told(config, events)` is what `aiga show` says of a run without
+    environments, from its events as they are stored; `source(config, events, which)` the text of a Python
+    module for `aiga export`, of what `which` names; ValueError where it names nothing.
     """
 
     summary: str
@@ -90,6 +92,8 @@ class Entry:
     panels: Sequence[str] = ("today", "tree", "curves", "transfers", "share")
     files: Sequence[Path] = ()
     adopts: Callable[[Mapping[str, Any]], bool] | None = None
+    told: Callable[[Mapping[str, Any], Sequence[Any]], str] | None = None
+    source: Callable[[Mapping[str, Any], Sequence[Any], str], str] | None = None
 
 
 def from_file(path: Path) -> Entry:
@@ -271,6 +275,57 @@ def _walker_replay(
     return f"{end} in {len(played.poses) - 1} steps, return {played.total:.1f}"
 
 
+def _improvements(events: Sequence[Any]) -> list[dict[str, Any]]:
+    return [event["data"] for event in events if event["kind"] == "improvement"]
+
+
+def _automl_zero_program(config: Mapping[str, Any], improvement: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A program that was found, without what has no effect, and the sizes of its memory."""
+    import numpy as np
+
+    from aiga.brains.programs.ops import Program, Sizes
+    from aiga.brains.programs.simplify import simplified
+
+    stored, sizes = improvement["program"], Sizes(**config["sizes"])
+    code, data = np.array(stored["code"], np.uint8), np.array(stored["data"], np.float64)
+    program = Program(code.reshape(-1, 4), data.reshape(-1, 3), tuple(stored["lengths"]))
+    return simplified(program, sizes), sizes
+
+
+def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+    from aiga.brains.programs.ideas import ideas
+    from aiga.brains.programs.ops import listing
+    from aiga.worlds.supervised import score
+
+    chosen = [each for each in _improvements(events) if each["chosen"]]
+    if not chosen:
+        return "nothing found yet"
+    best = chosen[-1]
+    program, sizes = _automl_zero_program(config, best)
+    lines = [
+        f"program {best['id']}: fitness {best['fitness']:.5f} on the tasks it was bred on, "
+        f"{best['selected']:.5f} on tasks held out; without what has no effect:",
+        "",
+        listing(program, sizes.features).rstrip(),
+        "",
+    ]
+    found = ideas(program, sizes, accuracy=score(config["task"]) == "accuracy")
+    lines += [f"{idea.name} ({idea.where}): {idea.text}" for idea in found]
+    return "\n".join(lines).rstrip()
+
+
+def _automl_zero_source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
+    from aiga.brains.programs.source import numpy_source
+
+    found = _improvements(events)
+    chosen = [each for each in found if each["chosen"]]
+    wanted = chosen[-1:] if which == "best" else [each for each in found if str(each["id"]) == which][-1:]
+    if not wanted:
+        raise ValueError(f"AGENT: best, or the number of an improvement, not '{which}'")
+    program, sizes = _automl_zero_program(config, wanted[0])
+    return numpy_source(program, sizes, f"Program {wanted[0]['id']}.")
+
+
 SYSTEMS: dict[str, Entry] = {
     "poet": Entry(
         "walkers and courses that invent each other (Wang et al. 2019)",
@@ -305,6 +360,8 @@ SYSTEMS: dict[str, Entry] = {
         build=_automl_zero,
         preset="digits",
         panels=("programs", "curves", "share"),
+        told=_automl_zero_told,
+        source=_automl_zero_source,
     ),
 }
 

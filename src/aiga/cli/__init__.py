@@ -282,7 +282,10 @@ def _parser() -> _Parser:
     )
     export.add_argument("name", metavar="NAME", type=_name)
     export.add_argument(
-        "agent", metavar="AGENT", help="id of its environment, or first digits of its SHA-256"
+        "agent",
+        metavar="AGENT",
+        help="id of its environment, or first digits of its SHA-256; of automl-zero: best, or the number of "
+        "an improvement, written as program.py",
     )
     export.add_argument("folder", metavar="DIR", type=Path)
     export.set_defaults(act=_export)
@@ -844,6 +847,8 @@ def _export(options: argparse.Namespace) -> int:
         run = store.run()
         assert run is not None
         entry = SYSTEMS.get(run.system)
+        if entry is not None and entry.source is not None:
+            return _export_source(options, entry.source, run.config, store.rows("events"))
         if entry is None or entry.policy is None:
             raise UserError(f"name: {options.name} is a run of {run.system}, whose agents do not stand alone")
         agent = store.find_agent(options.agent)
@@ -858,6 +863,21 @@ def _export(options: argparse.Namespace) -> int:
         raise UserError(f"DIR: {options.folder}: {error.strerror}") from None
     for file in files:
         print(file)
+    return 0
+
+
+def _export_source(options: argparse.Namespace, source: Any, config: Any, events: Any) -> int:
+    from aiga.cli.settings import UserError
+
+    try:
+        text = source(config, events, options.agent)
+        options.folder.mkdir(parents=True, exist_ok=True)
+        (options.folder / "program.py").write_text(text)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"DIR: {options.folder}: {error.strerror}") from None
+    print(options.folder / "program.py")
     return 0
 
 

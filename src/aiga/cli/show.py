@@ -38,7 +38,11 @@ def as_text(store: Store, width: int, colour: bool) -> str:
         parts.append(f"{steps:,.0f} steps")
     lines = [", ".join(parts)]
     if not rows:
-        return "\n".join([*lines, "no environments yet"])
+        from aiga.registry import SYSTEMS
+
+        entry = SYSTEMS.get(run.system)
+        told = entry.told(run.config, store.rows("events")) if entry and entry.told else "no environments yet"
+        return "\n".join([*lines, told])
     living = f"{summary.active} active, {summary.archived} archived, {summary.solved} solved"
     born, moved = counted(summary.environments, "environment"), counted(summary.transfers, "transfer")
     lines.append(f"{born}: {living}; {moved}")
