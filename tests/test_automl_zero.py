@@ -227,7 +227,18 @@ def test_the_command_line_runs_it_on_a_folder(tmp_path: Path, capsys: pytest.Cap
     np.save(tmp_path / "x.npy", rng.normal(size=(900, 4, 4)))
     np.save(tmp_path / "y.npy", np.arange(900) % 3)
     words = ["run", "automl-zero", "--runs-dir", str(tmp_path), "--name", "mine", "--iterations", "3"]
-    words += ["--task", f"folder:{tmp_path}", "--chunk", "500", "--population", "100"]
+    words += [
+        "--task",
+        f"folder:{tmp_path}",
+        "--chunk",
+        "500",
+        "--population",
+        "100",
+        "--islands",
+        "2",
+        "--migrants",
+        "9",
+    ]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "individuals/s" in said and "best 0." in said and "selected 0." in said
