@@ -68,7 +68,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 def test_a_simplified_program_predicts_the_same_bits(sizes):
     rng, before, after = np.random.default_rng(0), 0, 0
     given, shorter = [], []
-    for _ in range(300):
+    for _ in range(200):
         program = random_program(rng, sizes, (5, 7, 8))
         short = simplified(program, sizes).check(sizes)
         x, y = examples(rng, sizes.features)
@@ -91,7 +91,7 @@ def test_a_simplified_program_predicts_the_same_bits(sizes):
     tasks, rules = Tasks(x[:, :8], y[:, :8], x[:, 8:], y[:, 8:]), Rules(epochs=2, limit=np.inf, key=5)
     fitness = kernel.evaluate(given, sizes, tasks, rules)
     np.testing.assert_allclose(kernel.evaluate(shorter, sizes, tasks, rules), fitness, rtol=1e-12, atol=0)
-    assert np.count_nonzero(fitness) > 100
+    assert np.count_nonzero(fitness) > 60
 
 
 def test_algebra_is_seen():
@@ -361,7 +361,7 @@ def test_a_relu_is_measured():
 def test_noise_injection_is_measured():
     noisy = [("v gaussian", 3, 0.0, 0.1), ("v add", 3, 0, 3), ("v dot", 1, 3, 1)]
     found = ideas(Program.of([RATE], noisy, GRADIENT), ROOM)
-    assert ("noise injection", "predict") in {(i.name, i.where) for i in found}
+    assert [(i.name, i.where) for i in found] == [("gradient step", "v1"), ("noise injection", "predict")]
     shaken = [*GRADIENT, ("v uniform", 3, -0.01, 0.01), ("v add", 1, 3, 1)]
     found = ideas(Program.of([RATE], LINE, shaken), ROOM)
     assert [(i.name, i.where) for i in found] == [("gradient step", "v1"), ("noise injection", "learn")]
@@ -413,7 +413,7 @@ def test_weight_averaging_is_measured():
 
 
 def test_programs_by_chance_have_no_ideas_by_chance():
-    """Among 60 of them; and what is not finite is no measurement."""
+    """Among 40 of them; and what is not finite is no measurement."""
     rng = np.random.default_rng(5)
-    assert sum(len(ideas(random_program(rng, ROOM, (6, 8, 12)), ROOM)) for _ in range(60)) <= 3
+    assert sum(len(ideas(random_program(rng, ROOM, (6, 8, 12)), ROOM)) for _ in range(40)) <= 2
     assert names(known.linear(1e9)) == names(known.constant(np.nan)) == names(Program.of()) == set()

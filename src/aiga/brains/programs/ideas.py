@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aiga.brains.programs import kernel
-from aiga.brains.programs.interpreter import PARTS, Machine
+from aiga.brains.programs.interpreter import PARTS, Machine, fold
 from aiga.brains.programs.ops import OPERATIONS, Program, Sizes, instruction
 
 NAMES = (
@@ -34,6 +34,7 @@ NAMES = (
 _STEPS = (1, 4, 16, 64, 256)  # after which the program is probed
 _ERRORS = (0.25, 1.0)
 _COORDINATES = 24  # of a matrix, at most, along which derivatives are taken
+_CHANCES = 8  # that means are taken over
 
 Address = tuple[str, int]
 
@@ -132,17 +133,19 @@ class _Lab:
     ) -> np.ndarray:
         """The address after a step from `state` whose label is off by `error`, or `late`, after one more.
 
-        Learning finds a prediction `low` too low, and the label where it was.
+        Learning finds a prediction `low` too low, and the label where it was. The mean over chance.
         """
-        machine = _fork(state)
-        self.predict(machine, x)
-        predicted = machine.memory["s"][1]
-        machine.memory["s"][1] = np.float64(predicted - low)
-        machine.learn(float(predicted + error))
-        if late:
-            self.predict(machine, np.zeros_like(x))
-            machine.learn(float(machine.memory["s"][1]))
-        return np.asarray(_at(machine, address), np.float64).ravel()
+        found = []
+        for machine in self.variants(state):
+            self.predict(machine, x)
+            predicted = machine.memory["s"][1]
+            machine.memory["s"][1] = np.float64(predicted - low)
+            machine.learn(float(predicted + error))
+            if late:
+                self.predict(machine, np.zeros_like(x))
+                machine.learn(float(machine.memory["s"][1]))
+            found.append(np.ravel(_at(machine, address)))
+        return np.mean(found, 0)
 
     def moved(
         self,
@@ -163,20 +166,27 @@ class _Lab:
         return (forth - back) / 2
 
     def derivative(self, state: Machine, x: np.ndarray, address: Address, places: np.ndarray) -> np.ndarray:
-        """Of the prediction by elements of an address, in central differences."""
+        """Of the prediction by elements of an address, in central differences. The mean over chance."""
         kind, number = address
-        found = []
-        for place in places:
-            ends, width = [], 0.0
-            for sign in (1, -1):
-                machine = _fork(state)
-                value = np.array(_at(machine, address), np.float64)
-                width = 1e-5 * (1 + abs(value.ravel()[place]))
-                value.flat[place] += sign * width
-                machine.memory[kind][number] = value if kind != "s" else np.float64(value)
-                ends.append(self.predict(machine, x))
-            found.append((ends[0] - ends[1]) / (2 * width))
-        return np.array(found)
+        found = np.zeros(len(places))
+        for variant in (variants := self.variants(state)):
+            for k, place in enumerate(places):
+                ends, width = [], 1e-5 * (1 + abs(np.ravel(_at(variant, address))[place]))
+                for sign in (1, -1):
+                    machine = _fork(variant)
+                    value = np.array(_at(machine, address), np.float64)
+                    value.flat[place] += sign * width
+                    machine.memory[kind][number] = value if kind != "s" else np.float64(value)
+                    ends.append(self.predict(machine, x))
+                found[k] += (ends[0] - ends[1]) / (2 * width * len(variants))
+        return found
+
+    def variants(self, state: Machine) -> list[Machine]:
+        """Copies of a state that differ in what chance will bring; one, where it brings nothing."""
+        rows = [*self.program.part("predict"), *self.program.part("learn")]
+        drawn = [OPERATIONS[self.program.code[row, 0]].data[:1] for row in rows if self.live[row]]
+        chance = ("low",) in drawn or ("mean",) in drawn
+        return [_reseeded(state, k) for k in range(_CHANCES if chance else 1)]
 
     def addresses(self) -> list[Address]:
         """What live instructions of learning write, but for the prediction."""
@@ -224,6 +234,9 @@ class _Lab:
                         numbers,
                     )
                 )
+            within = [np.ptp(np.log(gradient[state == n])) for n in np.unique(state)]
+            if np.median(within) < 0.3:  # lengths too much alike to say what goes with them
+                b = np.inf
             whole = (round(a), round(b) if np.isfinite(b) else 9)
             if address[0] != "s" and rest < 0.05 and abs(a - whole[0]) < 0.05 and abs(b - whole[1]) < 0.05:
                 how = {(1, 0): "the error alone", (1, -1): "the error over the derivative's length"}
@@ -240,6 +253,7 @@ class _Lab:
     def measured(self, address: Address, late: bool) -> np.ndarray | None:
         """Rows of error, lengths of derivative and motion, state and rate; None if directions differ."""
         rows, places, misses, rests, moved, far = [], self.places(address), 0, [], np.zeros(0), 0.0
+        alike = 0.99 if len(self.variants(self.states[0])) == 1 else 0.95  # of means over chance
         for number, state in enumerate(self.states):
             for k, scale in enumerate((0.5, 1.0, 2.0)):
                 x = scale * self.x[(number + k) % len(self.x)]
@@ -251,7 +265,7 @@ class _Lab:
                 for error in _ERRORS:
                     moved = self.moved(state, x, error, address, late)[places]
                     far = float(np.linalg.norm(moved))
-                    if not np.isfinite(far) or moved @ gradient <= 0.99 * far * length or far < 1e-12:
+                    if not np.isfinite(far) or moved @ gradient <= alike * far * length or far < 1e-12:
                         return None
                     rate = moved @ gradient / (error * length**2)
                     rows.append((error, length, far, number, rate))
@@ -279,15 +293,11 @@ class _Lab:
         for address, late, _ in steps:
             places = self.places(address)
             rates = np.full((len(self.streams), len(_STEPS)), np.nan)
-            for i, stream in enumerate(self.streams):
-                for j, state in enumerate(stream):
-                    each = []
-                    for x in self.x[:3]:
-                        gradient = self.derivative(state, x, address, places)
-                        moved = self.moved(state, x, 1.0, address, late)[places]
-                        if gradient @ gradient > 1e-14:
-                            each.append(moved @ gradient / (gradient @ gradient))
-                    rates[i, j] = np.median(each) if each else np.nan
+            for j in (0, *range(len(_STEPS) - 1, 0, -1)):
+                for i, stream in enumerate(self.streams):
+                    rates[i, j] = self.rate(stream[j], address, late, places)
+                if j and not rates[0, -1] < 0.9 * rates[0, 0]:
+                    break
             one, other = rates
             alike = np.all(np.abs(one - other) <= 0.05 * np.abs(one))
             if alike and np.all(np.diff(one) <= 0.001 * one[:-1]) and one[-1] < 0.9 * one[0]:
@@ -296,6 +306,16 @@ class _Lab:
                 numbers = {f"after {n}": float(r) for n, r in zip(_STEPS, one, strict=True)}
                 found.append(Idea("learning-rate decay", name, text, numbers))
         return found
+
+    def rate(self, state: Machine, address: Address, late: bool, places: np.ndarray) -> float:
+        """How far the address moves for each unit of error times derivative: the median over examples."""
+        each = []
+        for x in self.x[:3]:
+            gradient = self.derivative(state, x, address, places)
+            moved = self.moved(state, x, 1.0, address, late)[places]
+            if gradient @ gradient > 1e-14:
+                each.append(moved @ gradient / (gradient @ gradient))
+        return float(np.median(each)) if each else np.nan
 
     def rectifiers(self) -> list[Idea]:
         """Instructions of predict that write max(z, 0) of a z that came before and takes both signs."""
@@ -372,13 +392,13 @@ class _Lab:
             for part, spread in spreads.items():
                 ends = []
                 for key in range(16):
-                    machine = _fork(state)
+                    machine, kept = _reseeded(state, key), state.seed
                     if part == "predict":
-                        machine.seed ^= key * 0x9E3779B97F4A7C15 & (1 << 64) - 1
                         ends.append(self.predict(machine, x))
                         continue
+                    other_seed, machine.seed = machine.seed, kept
                     self.predict(machine, x)
-                    kept, machine.seed = machine.seed, machine.seed ^ key * 0x9E3779B97F4A7C15 & (1 << 64) - 1
+                    machine.seed = other_seed
                     machine.learn(float(machine.memory["s"][1] + 0.5))
                     machine.seed = kept
                     ends.append(self.predict(machine, other))
@@ -489,6 +509,13 @@ def _fork(machine: Machine) -> Machine:
     """Itself at another place: an instruction replaces what it writes and never changes an array."""
     other = copy.copy(machine)
     other.memory = {kind: list(values) for kind, values in machine.memory.items()}
+    return other
+
+
+def _reseeded(machine: Machine, key: int) -> Machine:
+    """Another copy, which draws other random numbers; the same for key 0."""
+    other = _fork(machine)
+    other.seed = fold(machine.seed, key) if key else machine.seed
     return other
 
 
