@@ -279,8 +279,11 @@ def _improvements(events: Sequence[Any]) -> list[dict[str, Any]]:
     return [event["data"] for event in events if event["kind"] == "improvement"]
 
 
-def _automl_zero_program(config: Mapping[str, Any], improvement: Mapping[str, Any]) -> tuple[Any, Any]:
-    """A program that was found, without what has no effect, and the sizes of its memory."""
+def _automl_zero_program(
+    config: Mapping[str, Any], improvement: Mapping[str, Any], draws: bool
+) -> tuple[Any, Any]:
+    """A program that was found, without what has no effect, and the sizes of its memory; with `draws` its
+    random numbers stay the same."""
     import numpy as np
 
     from aiga.brains.programs.ops import Program, Sizes
@@ -289,7 +292,7 @@ def _automl_zero_program(config: Mapping[str, Any], improvement: Mapping[str, An
     stored, sizes = improvement["program"], Sizes(**config["sizes"])
     code, data = np.array(stored["code"], np.uint8), np.array(stored["data"], np.float64)
     program = Program(code.reshape(-1, 4), data.reshape(-1, 3), tuple(stored["lengths"]))
-    return simplified(program, sizes), sizes
+    return simplified(program, sizes, draws=draws), sizes
 
 
 def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
@@ -301,7 +304,7 @@ def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     if not chosen:
         return "nothing found yet"
     best = chosen[-1]
-    program, sizes = _automl_zero_program(config, best)
+    program, sizes = _automl_zero_program(config, best, draws=False)
     lines = [
         f"program {best['id']}: fitness {best['fitness']:.5f} on the tasks it was bred on, "
         f"{best['selected']:.5f} on tasks held out; without what has no effect:",
@@ -322,7 +325,7 @@ def _automl_zero_source(config: Mapping[str, Any], events: Sequence[Any], which:
     wanted = chosen[-1:] if which == "best" else [each for each in found if str(each["id"]) == which][-1:]
     if not wanted:
         raise ValueError(f"AGENT: best, or the number of an improvement, not '{which}'")
-    program, sizes = _automl_zero_program(config, wanted[0])
+    program, sizes = _automl_zero_program(config, wanted[0], draws=True)
     return numpy_source(program, sizes, f"Program {wanted[0]['id']}.")
 
 
