@@ -211,11 +211,11 @@ def test_what_it_tells_is_true() -> None:
 
 def test_evolution_beats_random_search() -> None:
     """On linear regression, as many individuals each, as in section 4.1: a sign test, 96 % sure."""
-    config = preset("demo", islands=1, chunk=150_000, cache=50_000)
+    config = preset("demo", islands=1, chunk=100_000, cache=50_000)
     wins, seeds = 0, 8
     for seed in range(seeds):
         searched, _ = ran(config, 1, seed)
-        by_chance, _ = ran(replace(config, population=150_000), 1, seed)
+        by_chance, _ = ran(replace(config, population=100_000), 1, seed)
         assert searched.best and by_chance.best
         wins += searched.best.fitness > by_chance.best.fitness
     chance = sum(comb(seeds, k) for k in range(wins, seeds + 1)) / 2**seeds
