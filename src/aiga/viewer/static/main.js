@@ -143,7 +143,7 @@ async function showRuns(mine) {
       h("span", { class: "state", "data-state": run.running ? "running" : "still" },
         run.running ? "running" : run.at ? `rested ${lasting(Date.now() / 1000 - run.at)} ago` : "at rest"),
       h("span", { class: "soft" }, `${run.system}, seed ${run.seed}, iteration ${run.iteration.toLocaleString("en")}`),
-      h("span", {}, `${counted(run.environments, "environment")}, ${run.solved} solved, ${short(run.metrics.steps)} steps`)));
+      h("span", {}, inBrief(run))));
   const broken = runs.filter((/** @type {any} */ run) => !run.begun);
   main.replaceChildren(h("div", {},
     h("h1", {}, "Runs"),
@@ -151,6 +151,17 @@ async function showRuns(mine) {
     h("div", { class: "runs", style: { marginTop: "1rem" } }, cards),
     broken.length ? h("p", { class: "soft", style: { marginTop: "1rem" } },
       broken.map((/** @type {any} */ run) => `${run.name}: ${run.error ?? "has not begun"}`).join("; ")) : null));
+}
+
+/** What a run has come to, in a line. @param {any} run */
+function inBrief(run) {
+  const { steps, individuals, best } = run.metrics;
+  const parts = [
+    run.environments && `${counted(run.environments, "environment")}, ${run.solved} solved`,
+    steps && `${short(steps)} steps`,
+    individuals && `${short(individuals)} individuals, best ${best?.toFixed(4)}`,
+  ];
+  return parts.filter(Boolean).join(", ") || "nothing yet";
 }
 
 /** @param {string} name */
