@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
+
+from aiga.benchmarks.page import browser, chromium
 
 PATIENCE = 30.0  # seconds for a server or a page to get somewhere; a busy machine is slow, not wrong
 
@@ -36,26 +37,15 @@ def node() -> str:
     return str(Path(wheel.origin).parent / "bin" / "node")
 
 
-def chromium() -> str:
-    """The browser's program: AIGA_CHROMIUM, or the first of its usual names."""
-    for name in (os.environ.get("AIGA_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
-        if name and (found := shutil.which(name)):
-            return found
-    lacking("Chromium is not installed: apt-get install chromium, or name one in AIGA_CHROMIUM")
-
-
 @contextmanager
 def started() -> Iterator[Any]:
-    """A browser without a window (playwright.sync_api.Browser)."""
-    from playwright.sync_api import sync_playwright
-
-    # As root Chromium has no sandbox to offer, and a container has little shared memory.
-    arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    program = chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
-        yield browser
-        browser.close()
+    """A browser without a window (playwright.sync_api.Browser), that of `aiga bench page`."""
+    try:
+        chromium()
+    except FileNotFoundError as error:
+        lacking(str(error))
+    with browser() as opened:
+        yield opened
 
 
 class Tab(NamedTuple):

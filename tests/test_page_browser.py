@@ -13,6 +13,7 @@ from PIL import Image
 
 import browser
 import walkers
+from aiga.benchmarks.page import HIDE
 from browser import PATIENCE, Served, Tab
 from stores import Place
 
@@ -106,18 +107,14 @@ def test_a_hidden_page_asks_nothing_and_catches_up_when_it_is_seen(served: Serve
     visit(served, tab)
     says(tab, f"at rest · iteration {walkers.ITERATIONS}")
     expect(tab.page.locator(".today .lead")).to_contain_text("6 environments")
-    hide = """yes => {
-        Object.defineProperty(document, "hidden", { value: yes, configurable: true });
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    tab.page.evaluate(hide, True)
+    tab.page.evaluate(HIDE, True)
     asked: list[str] = []
     tab.page.on("request", lambda request: asked.append(request.url))
     walkers.work(Place(served.folder), walkers.ITERATIONS + 6)
     born = len(rows(served, "environments"))
     tab.page.wait_for_timeout(1500)
     assert asked == [] and born > 6
-    tab.page.evaluate(hide, False)
+    tab.page.evaluate(HIDE, False)
     says(tab, f"at rest · iteration {walkers.ITERATIONS + 6}")
     expect(tab.page.locator(".today .lead")).to_contain_text(f"{born} environments", timeout=1000 * PATIENCE)
     assert tab.problems == []

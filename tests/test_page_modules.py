@@ -146,8 +146,7 @@ def test_a_world_that_was_told_all_changes_is_the_run(node: str, walked: Place, 
       });
       const world = new World(given.overview, given.first);
       const changes = [];
-      world.listeners.add((change) => changes.push(change));
-      given.told.forEach((each) => world.apply(each));
+      given.told.forEach((each) => changes.push(world.apply(each)));
       made = {
         told: plain(world), asked: plain(new World({ ...given.overview, running: false }, given.last)),
         births: changes.flatMap((each) => each.births.map((birth) => birth.id)), metrics: world.metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,31 +16,27 @@ from aiga.brains.programs.kernel import Rules, Tasks
 from aiga.brains.programs.ops import NUMBER, OPERATIONS, Program, Sizes, listing
 from aiga.brains.programs.simplify import simplified
 from aiga.brains.programs.source import numpy_source
+from test_programs import random_program as any_program
 
 SIZES = Sizes(5, 4, 3, 4)
 ROOM = Sizes(8, 10, 3, 4)
 CHANCE = [k for k, o in enumerate(OPERATIONS) if {"low", "mean"} & set(o.data)]
 
 
-def random_program(rng: np.random.Generator, sizes: Sizes, lengths: tuple[int, int, int]) -> Program:
-    """Any operations, half of all constants of the kind that algebra looks for."""
-    code = np.zeros((sum(lengths), 4), np.uint8)
-    data = rng.uniform(-1, 1, (sum(lengths), 3))
-    for row in range(len(code)):
-        op = rng.choice(np.array([rng.integers(len(OPERATIONS)), 1, 2, 3, 4, NUMBER["s constant"]]))
-        operation = OPERATIONS[op]
-        code[row, 0] = op
-        for k, kind in enumerate(operation.ins):
-            code[row, k + 1] = rng.integers(sizes.of(kind))
-        if operation.out:
-            code[row, 3] = rng.integers(int(operation.out != "m"), sizes.of(operation.out))
-        if "index" in operation.data:
-            data[row, 1:] = rng.uniform(0, 1, 2)
-        if rng.random() < 0.5:
-            data[row, 0] = rng.choice([0.0, -0.0, 1.0, -1.0, np.inf, np.nan, 2.0])
-        if op in CHANCE and rng.random() < 0.3:
-            data[row, 1] = data[row, 0] if "low" in operation.data else 0.0
-    return Program(code, data, lengths)
+def simple(rng: np.random.Generator) -> int:
+    """Any operation, and those that algebra looks for more often."""
+    return rng.choice(np.array([rng.integers(len(OPERATIONS)), 1, 2, 3, 4, NUMBER["s constant"]]))
+
+
+def neutral(rng: np.random.Generator, op: int, data: np.ndarray) -> None:
+    """Half of all constants of the kind that algebra looks for; chance without width."""
+    if rng.random() < 0.5:
+        data[0] = rng.choice([0.0, -0.0, 1.0, -1.0, np.inf, np.nan, 2.0])
+    if op in CHANCE and rng.random() < 0.3:
+        data[1] = data[0] if "low" in OPERATIONS[op].data else 0.0
+
+
+random_program = partial(any_program, pick=simple, change=neutral)
 
 
 def errors(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from functools import partial
@@ -45,12 +46,24 @@ def straight(count: int = 8, train: int = 100, valid: int = 100, features: int =
     return Tasks(x[:, :train], y[:, :train], x[:, train:], y[:, train:])
 
 
-def random_program(rng: np.random.Generator, sizes: Sizes, lengths: tuple[int, int, int]) -> Program:
-    """Any operations, and constants among which are those that make trouble."""
+def troubled(rng: np.random.Generator, op: int, data: np.ndarray) -> None:
+    """Constants among which are those that make trouble."""
+    if rng.random() < 0.2:
+        data[0] = rng.choice([0.0, -0.0, 1e308, -1e308, 1e-310, np.inf, -np.inf, np.nan, 1e22, 0.5])
+
+
+def random_program(
+    rng: np.random.Generator,
+    sizes: Sizes,
+    lengths: tuple[int, int, int],
+    pick: Callable[[np.random.Generator], int] = lambda rng: rng.integers(len(OPERATIONS)),
+    change: Callable[[np.random.Generator, int, np.ndarray], None] = troubled,
+) -> Program:
+    """Any operations that `pick` gives, with constants as `change` leaves them."""
     code = np.zeros((sum(lengths), 4), np.uint8)
     data = rng.uniform(-1, 1, (sum(lengths), 3))
     for row in range(len(code)):
-        op = rng.integers(len(OPERATIONS))
+        op = pick(rng)
         operation = OPERATIONS[op]
         code[row, 0] = op
         for k, kind in enumerate(operation.ins):
@@ -59,8 +72,7 @@ def random_program(rng: np.random.Generator, sizes: Sizes, lengths: tuple[int, i
             code[row, 3] = rng.integers(int(operation.out != "m"), sizes.of(operation.out))
         if "index" in operation.data:
             data[row, 1:] = rng.uniform(0, 1, 2)
-        if rng.random() < 0.2:
-            data[row, 0] = rng.choice([0.0, -0.0, 1e308, -1e308, 1e-310, np.inf, -np.inf, np.nan, 1e22, 0.5])
+        change(rng, op, data[row])
     return Program(code, data, lengths)
 
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "../common/dispatch.h"
 #include "search.h"
 
 namespace aiga::programs {
@@ -38,28 +39,14 @@ using Numbers = In<double, nb::shape<-1, -1, 3>>;
 using Lengths = In<int32_t, nb::shape<-1, 3>>;
 
 std::vector<const Kernel*> kernels() {  // those this processor can run, best first
-  std::vector<const Kernel*> all;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
-    all.push_back(&avx512::kernel);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(&avx2::kernel);
-  all.push_back(&sse::kernel);
+  return aiga::runnable(sse::kernel, avx2::kernel, avx512::kernel);
 #else
-  all.push_back(&neon::kernel);
+  return {&neon::kernel};
 #endif
-  return all;
 }
 
-const Kernel& choose(const std::string& name) {
-  std::string known;
-  for (const Kernel* k : kernels()) {
-    if (name.empty() || name == k->name) return *k;
-    known += (known.empty() ? "" : ", ") + std::string(k->name);
-  }
-  throw std::invalid_argument("instruction_set: one of " + known + ", not " + name);
-}
+const Kernel& choose(const std::string& name) { return aiga::chosen(kernels(), name); }
 
 void expect(bool fits, const std::string& what) {
   if (!fits) throw std::invalid_argument(what);

@@ -42,8 +42,8 @@ BUSY = [
     "--transfer-every=6",
     "--iterations=30",
 ]
-HIDE = """() => {
-  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+HIDE = """yes => {
+  Object.defineProperty(document, "hidden", { value: yes, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
 FRAMES = """seconds => { window.counted = new Promise(done => {
@@ -157,21 +157,27 @@ def page_server(runs: Path, *options: str) -> Iterator[str]:
             process.terminate()
 
 
-def chromium() -> str | None:
-    """Where a Chromium is: AIGA_CHROMIUM, or one on the path."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("AIGA_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+def chromium() -> str:
+    """The browser's program: AIGA_CHROMIUM, or the first of its usual names; else FileNotFoundError."""
+    for name in (os.environ.get("AIGA_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (found := shutil.which(name)):
+            return found
+    raise FileNotFoundError(
+        "Chromium is not installed: apt-get install chromium, or name one in AIGA_CHROMIUM"
+    )
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """Chromium without a window. ImportError without Playwright, FileNotFoundError without Chromium."""
+    """Chromium without a window (playwright.sync_api.Browser), for the tests too. ImportError without
+    Playwright, FileNotFoundError without Chromium."""
     from playwright.sync_api import sync_playwright
 
-    if (path := chromium()) is None:
-        raise FileNotFoundError("no Chromium: AIGA_CHROMIUM says where one is")
+    # As root Chromium has no sandbox to offer, and a container has little shared memory.
+    arguments = ["--disable-dev-shm-usage", "--enable-precise-memory-info"]
+    arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
+    path = chromium()
     with sync_playwright() as driver:
-        arguments = ["--enable-precise-memory-info", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         opened = driver.chromium.launch(executable_path=path, args=arguments)
         try:
             yield opened
@@ -364,7 +370,7 @@ def _looked_at(runs: Path, resting: bool = False) -> Iterator[None]:
         page.goto(f"{address}#/busy")
         if resting:
             page.wait_for_timeout(3000)
-            page.evaluate(HIDE)
+            page.evaluate(HIDE, True)
         yield
 
 

@@ -82,6 +82,9 @@ class Page:
     def runs(self, request: Request) -> Any:
         found = []
         for name in runs_of(self.folder, self.url).names():
+            if not NAME.fullmatch(name):
+                found.append({"name": name, "running": False, "begun": False, "error": "no name for a run"})
+                continue
             row: dict[str, Any] = {"name": name, "running": self.is_running(name), "begun": False}
             try:
                 with Store.open(self.folder / name, url=self.url) as store:
@@ -90,8 +93,6 @@ class Page:
             except Exception as error:
                 # One folder that is not as it should be must not hide the others.
                 row["error"] = str(error) if isinstance(error, RunError) else f"{name}: cannot be read"
-            if not NAME.fullmatch(name):
-                row = {"name": name, "running": False, "begun": False, "error": "no name for a run"}
             found.append(row)
         return {"folder": str(runs_of(self.folder, self.url)), "runs": found}
 

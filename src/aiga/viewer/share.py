@@ -33,11 +33,12 @@ def gathered(
     `told` is what the page is told of the run, `say` puts a course into words."""
     path = _path(told)
     with store.snapshot():
-        numbers = _chosen(store, MOST_ENVIRONMENTS)
+        environments = reading.environments(store)
+        numbers = _chosen(environments["environments"], MOST_ENVIRONMENTS)
         answers: dict[str, Any] = {
             "runs": {"folder": "", "runs": [{**told, "running": False}]},
             path: {**told, "running": False},
-            f"{path}/environments": reading.environments(store),
+            f"{path}/environments": environments,
             f"{path}/series": reading.series(store, 300),
             f"{path}/matrix": reading.matrix(store),
             f"{path}/digest?after=0": reading.digest(store, 0, say),
@@ -85,9 +86,8 @@ def _path(told: dict[str, Any]) -> str:
     return f"runs/{quote(told['name'], safe='')}"
 
 
-def _chosen(store: Store, most: int) -> list[int]:
+def _chosen(columns: dict[str, Any], most: int) -> list[int]:
     """Active ones first, then the last that were solved, then the last that were born."""
-    columns = reading.environments(store)["environments"]
     rows = sorted(
         zip(columns["id"], columns["ended"], columns["solved"], strict=True),
         key=lambda row: (row[1] is not None, -(row[2] if row[2] is not None else -1), -row[0]),

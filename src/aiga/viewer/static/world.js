@@ -31,8 +31,6 @@ export class World {
     this.environments = new Map();
     /** @type {Transfer[]} */
     this.transfers = [];
-    /** @type {Set<(change: Change) => void>} */
-    this.listeners = new Set();
     this.apply(snapshot);
   }
 
@@ -61,25 +59,12 @@ export class World {
       this.iteration = said.cursor;
     }
     const { metrics = null, population = null, events = [], at = null, seconds = 0 } = said;
-    const change = { environments: changed, births, transfers, metrics, population, events, at, seconds };
-    for (const listen of this.listeners) listen(change);
-    return change;
+    return { environments: changed, births, transfers, metrics, population, events, at, seconds };
   }
 
   /** The active environments, the youngest first. */
   active() {
     return [...this.environments.values()].filter((each) => each.ended === null).reverse();
-  }
-
-  /** @param {number} id  @returns {Environment[]}  its parent, the parent's parent, ... */
-  ancestors(id) {
-    const found = [];
-    let each = this.environments.get(id);
-    while (each && each.parent !== null) {
-      each = this.environments.get(each.parent);
-      if (each) found.push(each);
-    }
-    return found;
   }
 }
 

@@ -117,9 +117,7 @@ export default {
           drawer ??= await kind(film.kind);
           see.hidden = !drawer.lidar;
           if (!tile) return;
-          if (tile.film) {
-            if (tile.film.agent === film.agent) return;
-          } else tile.began = clock;
+          if (tile.film?.agent === film.agent) return;
           tile.film = film;
           tile.began = clock;
           field.redraw();

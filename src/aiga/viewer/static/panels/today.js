@@ -13,7 +13,6 @@ styled(`
     background: none; min-height: 0; }
   .today li > button:hover .line { text-decoration: underline; text-underline-offset: 2px; }
   .today .strip { height: 44px; border-radius: 8px; overflow: hidden; background: var(--raised); }
-  .today .strip.tall { height: 96px; }
   .today .line b { font-weight: 600; }
   .today .line { line-height: 1.4; }
 `);
@@ -130,9 +129,9 @@ export default {
       return [h("h3", {}, title), list, more || ""];
     }
 
-    /** @param {number} id @param {(Node|string)[]} words @param {string} [size] */
-    function line(id, words, size = "") {
-      const picture = h("div", { class: `strip ${size}` });
+    /** @param {number} id @param {(Node|string)[]} words */
+    function line(id, words) {
+      const picture = h("div", { class: "strip" });
       draw(picture, id);
       return h("li", {}, h("button", { type: "button", onclick: () => page.open(id) }, picture, h("span", { class: "line" }, words)));
     }
