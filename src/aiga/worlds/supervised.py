@@ -21,7 +21,7 @@ import numpy as np
 
 NAMES = ("linear", "teacher", "digits", "folder:PATH")
 KINDS = ("search", "select", "test")
-HELD_OUT = 0.2  # of all pairs of classes: 9 of 45
+HELD_OUT = 0.2  # of all pairs of classes, to select by, and as many more to test on: 9 and 9 of 45
 MOST_CLASSES = 1000  # whole numbers of more values are quantities
 KEPT_BACK = 0.25  # of the images of every class, to test on
 
@@ -60,8 +60,7 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int) -> Examples
     """`count` tasks to search on, to select by or to test on, by `kind`.
 
     Where classes are told apart, task k is about pair k, from the beginning again when all had their turn,
-    each with a projection of its own; the pairs to search on are never those of the other two kinds, if there
-    are five pairs or more. Tests have at most as many examples to judge on as were kept back. ValueError,
+    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more. Tests have at most as many examples to judge on as were kept back. ValueError,
     naming the field, for what cannot be.
     """
     if kind not in KINDS:
@@ -78,14 +77,14 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int) -> Examples
 
 
 def pairs(y: np.ndarray, kind: str, seed: int) -> list[tuple[int, int]]:
-    """Pairs of the classes in `y` [I] for tasks of this kind: 36 of 45 to search on, 9 to select by and to
+    """Pairs of the classes in `y` [I] for tasks of this kind: 27 of 45 to search on, 9 to select by, 9 to
     test on. With fewer than five pairs all are for everything."""
     every = list(combinations((int(c) for c in np.unique(y)), 2))
     order = [every[k] for k in np.random.default_rng([seed, 3]).permutation(len(every))]
     held = int(HELD_OUT * len(order))
     if not held:
         return order
-    return order[held:] if kind == "search" else order[:held]
+    return {"search": order[2 * held :], "select": order[:held], "test": order[held : 2 * held]}[kind]
 
 
 def images(name: str) -> tuple[np.ndarray, np.ndarray]:
