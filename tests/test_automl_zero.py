@@ -21,6 +21,7 @@ from aiga.runs.loop import drive
 from aiga.runs.store import Run, Store
 from aiga.systems.architectures.automl_zero import AutoMLZero, Config, State
 from aiga.worlds import supervised
+from aiga.worlds.image_files import Images
 from aiga.worlds.supervised import Shape
 from stores import dump
 
@@ -36,6 +37,12 @@ SMALL = Config(
     hurdle_tasks=4,
 )
 SHAPE = Shape(8, 60, 40)
+
+
+def digits() -> Images:
+    found = supervised.images("digits")
+    assert found is not None
+    return found
 
 
 def preset(name: str, **more: Any) -> Config:
@@ -76,7 +83,7 @@ def test_the_papers_programs_learn_their_tasks(name: str, program: Program) -> N
 
 
 def test_no_pair_is_searched_on_selected_by_and_tested_on() -> None:
-    _, y = supervised.images("digits")
+    y = digits().y
     for seed in range(20):
         search, select, test = (supervised.pairs(y, kind, seed) for kind in supervised.KINDS)
         assert (len(search), len(select), len(test)) == (27, 9, 9)
@@ -87,7 +94,7 @@ def test_images_kept_back_are_judged_on_in_tests_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each image is its own number, and nothing is projected or standardised."""
-    _, y = supervised.images("digits")
+    y = digits().y
     np.save(tmp_path / "x.npy", np.arange(len(y))[:, None].astype(float))
     np.save(tmp_path / "y.npy", y)
     monkeypatch.setattr(supervised, "_projected", lambda rng, x, shape: x)
@@ -108,7 +115,7 @@ def test_a_folder_of_quantities_is_regression(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", x.sum((1, 2)))
     name = f"folder:{tmp_path}"
-    assert supervised.score(name) == "rmse" and supervised.score("digits") == "accuracy"
+    assert supervised.score(supervised.images(name)) == "rmse" and supervised.score(digits()) == "accuracy"
     tasks = kernel.Tasks(*supervised.tasks(name, "select", 2, Shape(16, 150, 50), 0))
     assert kernel.evaluate([known.linear()], Sizes(features=16), tasks, kernel.Rules(epochs=50)).min() > 0.9
 
@@ -247,13 +254,14 @@ def test_the_command_line_runs_it_on_a_folder(tmp_path: Path, capsys: pytest.Cap
     assert main([*words[:-6], "--name", "other", "--task", "mnist"]) == 2
     assert "task: one of linear, teacher, digits, folder:PATH, not 'mnist'" in capsys.readouterr().err
     for flags, message in (
-        (["--task", f"folder:{tmp_path / 'none'}"], "x.npy: No such file or directory"),
+        (["--task", f"folder:{tmp_path / 'none'}"], "none: No such file or directory"),
         (["--train", "900"], "examples in all is what a task has here, not 900 and 100"),
         (["--hurdle-tasks", "36"], "hurdle_tasks: from 0 to 35, not 36"),
     ):
         assert main([*words[:4], "--name", "bad", *flags]) == 2
         said = capsys.readouterr().err
         assert message in said and said.count("\n") == 1
+        assert not (tmp_path / "bad").exists()
 
 
 def work(folder: str, iterations: int | None) -> None:

@@ -118,6 +118,9 @@ class System(Protocol[S]):
     A system that people can send courses to has a third method, `offer(state, id, parent, data) -> state`:
     the state with candidate `id`, plain data drawn from environment `parent` (or None). ValueError, in one
     line, where it cannot be used. The event that decides on it, a birth or a rejection, carries `candidate`.
+
+    A system that reads files may have `fits(state)`: ValueError, in one line, where a stored state cannot go
+    on with what they hold now.
     """
 
     def init(self, key: Key) -> S: ...

@@ -298,7 +298,7 @@ def _automl_zero_program(
 def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     from aiga.brains.programs.ideas import ideas
     from aiga.brains.programs.ops import listing
-    from aiga.worlds.supervised import score
+    from aiga.worlds.supervised import images, score
 
     chosen = [each for each in _improvements(events) if each["chosen"]]
     if not chosen:
@@ -312,7 +312,11 @@ def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
         listing(program, sizes.features).rstrip(),
         "",
     ]
-    found = ideas(program, sizes, accuracy=score(config["task"]) == "accuracy")
+    try:
+        accuracy = score(images(config["task"])) == "accuracy"
+    except ValueError as error:  # a folder that is no longer there takes no more with it
+        return "\n".join([*lines, f"which ideas are in it depends on its task; {error}"])
+    found = ideas(program, sizes, accuracy=accuracy)
     lines += [f"{idea.name} ({idea.where}): {idea.text}" for idea in found]
     return "\n".join(lines).rstrip()
 

@@ -4,7 +4,8 @@ Iteration 0 is the system's `init`; iteration i draws everything random from `fo
 that was killed and resumed goes on exactly as it would have gone on.
 
 A system with a method `offer(state, id, parent, data) -> state` takes candidates: courses that people send
-into the run (`candidates.propose`). Each goes into the state before the first iteration that finds it.
+into the run (`candidates.propose`). Each goes into the state before the first iteration that finds it. One
+with a method `fits(state)` is asked before a stored state goes on.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def drive(
     have passed since the call, or `stop()` turned true. `system` must be what `run.config` describes. `begun`
     is told the iteration it goes on from and the versions that changed since the last session. Raises
     `RunError` when the store cannot be written, holds a run of another system or seed, or a state that this
-    version of the system does not know.
+    version of the system does not know or that does not fit what it has here.
     """
     import jax
 
@@ -71,6 +72,11 @@ def drive(
         state = decode(kind, encoded.tree, encoded.arrays, known)
     except CodecError as error:
         raise RunError(f"{store.name}: its state does not fit this version of the system: {error}") from None
+    if stored is not None and (fits := getattr(system, "fits", None)):
+        try:
+            fits(state)
+        except ValueError as error:
+            raise RunError(str(error)) from None
     now = versions()
     begun(iteration, differing(store.open_session(now) or {}, now))
     while not stop():

@@ -166,6 +166,9 @@ class Schema:
     def close(self) -> None:
         """The lock went with the connection."""
 
+    def forget(self) -> None:
+        """Nothing: the schema was all that there was."""
+
     def is_running(self) -> bool:
         """Whether a process is working on the run now, wherever it is."""
         with self._server.asking() as db:

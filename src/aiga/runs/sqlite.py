@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,15 @@ class Folder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def forget(self) -> None:
+        """Removes what `open` made. Where the folder has anything else, it stays, and its lock with it."""
+        for name in ("run.db", "run.db-wal", "run.db-shm"):
+            (self._folder / name).unlink(missing_ok=True)
+        if [path.name for path in self._folder.iterdir()] == ["lock"]:
+            (self._folder / "lock").unlink()
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def is_running(self) -> bool:
         """Whether a process is working on the run now."""

@@ -19,7 +19,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -304,8 +304,23 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Closes it. Of a run that an error kept from beginning nothing stays behind."""
+        try:
+            if kind is not None and self._write:
+                self._forget()
+        finally:
+            self.close()
+
+    def _forget(self) -> None:
+        with suppress(RunError, DBAPIError):
+            with self._transaction() as db:
+                if self._begun(db):
+                    return
+                if self._database.schema is not None:
+                    db.execute(sa.schema.DropSchema(self._database.schema, if_exists=True))
+            self._engine.dispose()
+            self._database.forget()
 
     # -- writing --------------------------------------------------------------------------------------------
 

@@ -1,16 +1,17 @@
 """Tasks of supervised learning for programs that learn: made up, of handwritten digits, or of your own data.
 
 Real et al. 2020, arXiv 2003.03384: `linear` is the regression of its section 4.1, `teacher` its two-layer
-network with rectifiers, `digits` and `folder:PATH` its projected binary classification, with small images in
-the place of CIFAR-10. Axis letters: N tasks, T examples to learn from, V to be judged on, F features, I
-images of D pixels each.
+network with rectifiers, `digits` and `folder:PATH` its projected binary classification, on small images or on
+those of a folder: arrays, or a published set in its own files (`image_files`). Axis letters: N tasks, T
+examples to learn from, V to be judged on, F features, I images of D pixels each.
 
-Of every class a quarter of the images is kept back: tasks of `test` are judged on those and nothing else is.
-The same arguments, and the same files, give the same bytes.
+The images of a published set's test files are kept back, else a quarter of every class: tasks of `test` are
+judged on those and nothing else is. The same arguments, and the same files, give the same bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import combinations
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from aiga.worlds import image_files
+from aiga.worlds.image_files import Images, wrong
 
 NAMES = ("linear", "teacher", "digits", "folder:PATH")
 KINDS = ("search", "select", "test")
@@ -51,26 +55,38 @@ def check(name: str) -> str:
     return name
 
 
-def score(name: str) -> str:
-    """What counts in this task, "rmse" or "accuracy"."""
-    return "accuracy" if name not in ("linear", "teacher") and _classes(images(name)[1]) else "rmse"
+def score(images: Images | None) -> str:
+    """What counts in tasks of these images, or in made-up ones: "rmse" or "accuracy"."""
+    return "accuracy" if images is not None and _classes(_known(images)) else "rmse"
 
 
-def tasks(name: str, kind: str, count: int, shape: Shape, seed: int) -> Examples:
+def digest(images: Images) -> str:
+    """SHA-256 of the images in hexadecimal: the same for the same images in whatever files."""
+    told = hashlib.sha256()
+    for array in images:
+        if array is not None:
+            told.update(f"{array.dtype.str} {array.shape} ".encode())
+            for begin in range(0, len(array), 1024):
+                told.update(array[begin : begin + 1024].tobytes())
+    return told.hexdigest()
+
+
+def tasks(name: str, kind: str, count: int, shape: Shape, seed: int, given: Images | None = None) -> Examples:
     """`count` tasks to search on, to select by or to test on, by `kind`.
 
     Where classes are told apart, task k is about pair k, from the beginning again when all had their turn,
-    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more. Tests have at most as many examples to judge on as were kept back. ValueError,
-    naming the field, for what cannot be.
+    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more.
+    Tests have at most as many examples to judge on as were kept back. `given` is what `images(name)` gave, so
+    that it need not be read again. ValueError, naming the field, for what cannot be.
     """
     if kind not in KINDS:
         raise ValueError(f"kind: one of {', '.join(KINDS)}, not {kind!r}")
-    check(name)
     streams = [np.random.default_rng([seed, KINDS.index(kind), k]) for k in range(count)]
-    if name in ("linear", "teacher"):
+    given = images(name) if given is None else given
+    if given is None:
         made = [(_linear if name == "linear" else _teacher)(rng, shape) for rng in streams]
     else:
-        made = _of_images(name, kind, streams, shape, seed)
+        made = _of_images(given, kind, streams, shape, seed)
     x, y = (np.stack(part) for part in zip(*made, strict=True))
     train = shape.train
     return Examples(x[:, :train], y[:, :train], x[:, train:], y[:, train:])
@@ -87,20 +103,31 @@ def pairs(y: np.ndarray, kind: str, seed: int) -> list[tuple[int, int]]:
     return {"search": order[2 * held :], "select": order[:held], "test": order[held : 2 * held]}[kind]
 
 
-def images(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """x [I, D] and y [I] of `digits` or a folder, of any type; y is of whole numbers where these are classes.
+def images(name: str) -> Images | None:
+    """Those of `digits` or of a folder, of any type; None for tasks that are made up.
 
-    A folder has x.npy, whose first axis is I, and y.npy. ValueError, naming the file, for what is wrong.
+    A folder has x.npy, whose first axis is I, and y.npy, or else what `image_files` reads. ValueError, naming
+    `task` and the file, for what is wrong.
     """
+    check(name)
+    if name in ("linear", "teacher"):
+        return None
     if name == "digits":
         path = resources.files("aiga") / "worlds" / "digits.npz"
         with resources.as_file(path) as file, np.load(file, allow_pickle=False) as arrays:
-            return arrays["x"], arrays["y"]
-    folder = Path(name.removeprefix("folder:")).expanduser()
+            return Images(arrays["x"], arrays["y"])
+    folder = Path(name.removeprefix("folder:"))
+    try:
+        folder = folder.expanduser()
+        names = {path.name for path in folder.iterdir()}
+    except (OSError, ValueError, RuntimeError) as error:
+        raise wrong(folder, getattr(error, "strerror", None) or "no such folder") from None
+    if not names & {"x.npy", "y.npy"}:
+        return image_files.read(folder, names)
     x, y = (_array(folder / file) for file in ("x.npy", "y.npy"))
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or not x.size:
-        raise ValueError(f"task: x.npy [I, ...] and y.npy [I], not {list(x.shape)} and {list(y.shape)}")
-    return x.reshape(len(x), -1), y
+        raise wrong(folder, f"x.npy [I, ...] and y.npy [I], not {list(x.shape)} and {list(y.shape)}")
+    return Images(x.reshape(len(x), -1), y)
 
 
 def _array(path: Path) -> np.ndarray:
@@ -108,12 +135,17 @@ def _array(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # little of it is looked at
     except (OSError, ValueError, EOFError) as error:
         why = getattr(error, "strerror", None) or "not an array of NumPy's"
-        raise ValueError(f"task: {path}: {why}") from None
+        raise wrong(path, why) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-        raise ValueError(f"task: {path}: not an array of numbers")
-    if not np.isfinite(array).all():
-        raise ValueError(f"task: {path}: numbers that are not finite")
+        raise wrong(path, "not an array of numbers")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise wrong(path, "numbers that are not finite")
     return array
+
+
+def _known(given: Images) -> np.ndarray:
+    """`y` without the images kept back: what only tests have is no class."""
+    return given.y if given.kept is None else given.y[~given.kept]
 
 
 def _classes(y: np.ndarray) -> bool:
@@ -135,33 +167,41 @@ def _teacher(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.nda
 
 
 def _of_images(
-    name: str, kind: str, streams: list[np.random.Generator], shape: Shape, seed: int
+    given: Images, kind: str, streams: list[np.random.Generator], shape: Shape, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    x, y = images(name)
-    groups: list[tuple[int | None, ...]] = [*pairs(y, kind, seed)] if _classes(y) else [(None,)]
-    known, kept = [], []
-    for group in groups:
-        halves = [_halves(label, y, seed) for label in group]
-        known.append(np.concatenate([half[0] for half in halves]))
-        kept.append(np.concatenate([half[1] for half in halves]))
-    fewest = min(len(rows) for rows in kept)
-    if kind == "test" and fewest:
+    x, y, known = given.x, given.y, _known(given)
+    groups: list[tuple[int | None, ...]] = [*pairs(known, kind, seed)] if _classes(known) else [(None,)]
+    labels = np.unique(known).tolist() if _classes(known) else [None]
+    halves = {label: _halves(label, given, seed) for label in labels}
+    # Those of the smallest classes, in whichever tasks they are, so that no seed decides what is too few.
+    few = sum(sorted(len(half[0]) for half in halves.values())[:2])
+    if few < shape.train + (0 if kind == "test" else shape.valid):
+        sizes = f"{shape.train} and {shape.valid}"
+        raise ValueError(f"train, valid: {few} examples in all is what a task has here, not {sizes}")
+    if kind == "test":
+        if not all(len(half[1]) for half in halves.values()):
+            raise ValueError("task: of some class no images are kept back to test on")
+        fewest = min(sum(len(halves[label][1]) for label in group) for group in groups)
         shape = replace(shape, valid=min(shape.valid, fewest))
     made = []
     for k, rng in enumerate(streams):
-        at = k % len(groups)
-        rows = _drawn(rng, known[at], kept[at], kind, shape)
-        said = _standardised(y[rows], shape) if len(groups[at]) == 1 else y[rows] == groups[at][-1]
+        group = groups[k % len(groups)]
+        mine, back = (np.concatenate([halves[label][part] for label in group]) for part in (0, 1))
+        rows = _drawn(rng, mine, back, kind, shape)
+        said = _standardised(y[rows], shape) if len(group) == 1 else y[rows] == group[-1]
         made.append((_projected(rng, x[rows], shape), np.asarray(said, np.float64)))
     return made
 
 
-def _halves(label: int | None, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _halves(label: int | None, given: Images, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The images of a class, or all of them: those to search and select with, and those kept back."""
+    _, y, kept = given
     rows = np.arange(len(y)) if label is None else np.flatnonzero(y == label)
+    if kept is not None:
+        return rows[~kept[rows]], rows[kept[rows]]
     rows = np.random.default_rng([seed, 4, *rows[:1]]).permutation(rows)
-    kept = int(KEPT_BACK * len(rows))
-    return rows[kept:], rows[:kept]
+    count = int(KEPT_BACK * len(rows))
+    return rows[count:], rows[:count]
 
 
 def _drawn(
@@ -170,11 +210,6 @@ def _drawn(
     """T rows to learn from and V others."""
     known = rng.permutation(known)
     judged = rng.permutation(kept) if kind == "test" else known[shape.train :]
-    if len(judged) < shape.valid or len(known) < shape.train:
-        raise ValueError(
-            f"train, valid: {len(known)} examples in all is what a task has here, "
-            f"not {shape.train} and {shape.valid}"
-        )
     return np.concatenate([known[: shape.train], judged[: shape.valid]])
 
 

@@ -28,7 +28,7 @@ from aiga.worlds import supervised
 class Config:
     """The search's numbers. ValueError, naming the field, for one out of range."""
 
-    task: str = "linear"  # or teacher, digits, folder:PATH with x.npy and y.npy
+    task: str = "linear"  # or teacher, digits, folder:PATH (arrays, MNIST, CIFAR-10, SVHN: docs/programs.md)
     tasks: int = 36  # to search on
     select_tasks: int = 27  # held out, to select by
     train: int = 100  # examples of a task to learn from
@@ -114,6 +114,7 @@ class State:
     individuals: int = 0  # so far, on all islands
     best: Found | None = None  # by fitness on the tasks to search on
     chosen: Found | None = None  # by fitness on the tasks held out: what the search has to show
+    data: str = ""  # SHA-256 of a folder's images
 
 
 class AutoMLZero:
@@ -122,7 +123,11 @@ class AutoMLZero:
     def __init__(self, config: Config = Config(), threads: int = 0) -> None:
         self.config, self.threads = config, threads or kernel.threads_here()
         self._made: dict[tuple[int, str], kernel.Tasks] = {}
-        self._score = supervised.score(config.task)
+        self._images = supervised.images(config.task)  # read once, whatever becomes of the files
+        self._score = supervised.score(self._images)
+        self._data = ""
+        if self._images is not None and config.task.startswith("folder:"):
+            self._data = supervised.digest(self._images)
 
     def init(self, key: jax.Array) -> State:
         """Islands that nobody lives on yet. ValueError, naming the field, for what does not fit the tasks."""
@@ -132,7 +137,12 @@ class AutoMLZero:
         # Nothing is born; what the kernel finds wrong it says now.
         evolution.evolve(search, islands[0], self.tasks("search", seed), 0, self.rules(seed))
         self.tasks("select", seed)
-        return State(0, seed, islands)
+        return State(0, seed, islands, data=self._data)
+
+    def fits(self, state: State) -> None:
+        """ValueError, naming `task`, where the images are not those that the run began with."""
+        if state.data and state.data != self._data:
+            raise ValueError(f"task: {self.config.task}: not the images that this run began with")
 
     def step(self, key: jax.Array, state: State) -> tuple[State, list[Event]]:
         """`chunk` individuals on every island, migration, selection. `state` is left as it is."""
@@ -148,7 +158,7 @@ class AutoMLZero:
             if fitter or selected:
                 log.append(self._improvement(found, selected))
         born = state.individuals + config.chunk * config.islands
-        state = State(now + 1, state.seed, islands, born, best, chosen)
+        state = State(now + 1, state.seed, islands, born, best, chosen, state.data)
         return state, [*log, self._report(state, [each.counts for each in evolved])]
 
     def evolve(self, state: State) -> list[evolution.Evolved]:
@@ -223,7 +233,8 @@ class AutoMLZero:
             config = self.config
             count = config.tasks if kind == "search" else config.select_tasks
             shape = supervised.Shape(config.sizes.features, config.train, config.valid)
-            self._made[seed, kind] = kernel.Tasks(*supervised.tasks(config.task, kind, count, shape, seed))
+            made = supervised.tasks(config.task, kind, count, shape, seed, self._images)
+            self._made[seed, kind] = kernel.Tasks(*made)
         return self._made[seed, kind]
 
     def rules(self, seed: int) -> kernel.Rules:
