@@ -42,6 +42,15 @@ def test_nothing_is_in_a_folder(place: Place) -> None:
     assert not list(place.folder.iterdir())
 
 
+@pytest.mark.parametrize("named", [["--name", "bad"], []])
+def test_a_run_that_is_refused_leaves_no_schema(
+    place: Place, named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "automl-zero", "--runs-dir", place.folder, "--store", place.url, *named]
+    assert refuse(capsys, *words, "--task", "folder:/nowhere/at/all").startswith("task: /nowhere/at/all: ")
+    assert runs_of(place.folder, place.url).taken() == []
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [

@@ -66,7 +66,7 @@ def read(folder: Path, names: Collection[str]) -> Images:
         if part.x.shape[1:] != parts[0].x.shape[1:]:
             sizes = f"{list(part.x.shape[1:])}, not {list(parts[0].x.shape[1:])} as in {parts[0].path.name}"
             raise wrong(part.path, f"images of {sizes}")
-    x, y = (np.concatenate([part[k] for part in parts]) for k in (2, 3))
+    x, y = np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
     kept = np.repeat([part.test for part in parts], [len(part.y) for part in parts])
     return Images(x.reshape(len(x), -1), y, kept if kept.any() else None)
 
