@@ -86,11 +86,11 @@ def flat(state: State, facts: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("sizes", [SIZES, Sizes(3, 2, 1, 2), Sizes(4, 3, 1, 12), Sizes(4, 3, 0, 3)], ids=str)
 def test_random_programs_are_the_interpreters(sizes, wide):
-    """A program may differ only if the interpreter too tells other last bits apart: of 1,000 a few do."""
+    """A program may differ only if the interpreter too tells other last bits apart: of 600 a few do."""
     learner = ProgramLearner(Machine(sizes, MOST, precision="float64"), limit=np.inf)
     run, rng, used, apart, ended = learnt(learner), np.random.default_rng(11), set(), 0, 0
     few = {} if sizes.matrices else {"pick": lambda rng: rng.choice(WITHOUT_MATRICES)}
-    for task in range(250):
+    for task in range(150):
         program = random_program(rng, sizes, MOST, **few)
         x, y = rng.normal(size=(6, sizes.features)), rng.normal(size=6)
         want = interpreted(interpreter.Machine(program, sizes, 7, task), x, y)
@@ -101,7 +101,7 @@ def test_random_programs_are_the_interpreters(sizes, wide):
             shaken = interpreted(Shaky(program, sizes, 7, task), x, y)
             assert not close(shaken, want, 1e-11), listing(program)
             apart += 1
-    assert apart <= 5 and ended < 125
+    assert apart <= 5 and ended < 75
     assert used == set(range(65) if sizes.matrices else WITHOUT_MATRICES)
 
 
@@ -159,7 +159,7 @@ def test_the_papers_programs_learn(wide):
     bent = Tasks(x[:, :400], y[:, :400], x[:, 400:], y[:, 400:])
     for program, tasks, epochs, accuracy, least in (
         (known.linear(), lines, 1, False, 0.999),
-        (known.linear(0.1), halves, 1, True, 0.9),
+        (known.linear(0.1), halves, 1, True, 0.85),
         (known.network(0.01, 0.5, 0.5), bent, 10, False, 0.6),
     ):
         machine = Machine(ROOM, program.lengths, accuracy, "float64")
@@ -211,8 +211,9 @@ def test_in_halves_is_the_same_as_at_once():
     # Whoever plays does what predict does.
     told = learner.judge(None, whole, Experience(x, y))[1]["prediction"]
     memory, acted = brain.begin(), []
+    act = jax.jit(brain.act)
     for features in x:
-        output, memory = brain.act(whole.memory, memory, jnp.asarray(features, jnp.float32))
+        output, memory = act(whole.memory, memory, jnp.asarray(features, jnp.float32))
         acted.append(output)
     np.testing.assert_allclose(np.ravel(acted), told, rtol=1e-6)
 
@@ -230,7 +231,9 @@ def test_garbage_runs(hostile, data):
 
     def numbers(*shape: int) -> Any:
         count = int(np.prod(shape))
-        return np.array(data.draw(st.lists(floats, min_size=count, max_size=count)), np.float32).reshape(shape)
+        return np.array(data.draw(st.lists(floats, min_size=count, max_size=count)), np.float32).reshape(
+            shape
+        )
 
     code = data.draw(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 255)), min_size=32, max_size=32))
     lengths = np.array(data.draw(st.lists(st.integers(-2, 9), min_size=3, max_size=3)), np.int32)
@@ -256,37 +259,44 @@ def test_an_error_out_of_bounds_is_the_end():
     assert same(later, state)
 
 
+def summed(learner: ProgramLearner, data: Any, scale: Any, rule: Rule) -> Any:
+    """The squared errors of `rule` with other constants, from memory that is not all zeros."""
+    start = learner.init(KEY)
+    state = replace(start, memory=jax.tree.map(lambda part: part + 0.1 * scale, start.memory))
+    lesson = Experience(noise().train_x[0], noise().train_y[0])
+    return jnp.sum(learner.learn(rule._replace(data=data), KEY, state, lesson)[1]["error"] ** 2)
+
+
 def test_gradients_are_those_of_differences(wide):
-    """Of constants and of memory; and with programs side by side, poles of other operations do no harm."""
-    machine = Machine(ROOM, (3, 6, 12), precision="float64")
-    learner = ProgramLearner(machine)
-    network = machine.rule(known.network(0.05, 0.5, 0.5))
-    x, y = noise().train_x[0], noise().train_y[0]
-
-    def loss(data: Any, scale: Any, rule: Rule = network) -> Any:
-        start = learner.init(KEY)
-        memory = jax.tree.map(lambda part: part + 0.1 * scale, start.memory)
-        state = replace(start, memory=memory)
-        return jnp.sum(learner.learn(rule._replace(data=data), KEY, state, Experience(x, y))[1]["error"] ** 2)
-
-    at = jnp.asarray(network.data), jnp.float64(1.0)
-    value, slopes = jax.jit(loss), jax.jit(jax.grad(loss, (0, 1)))
-    by_data, by_scale = slopes(*at)
+    """Of constants and of memory."""
+    learner = ProgramLearner(Machine(ROOM, (3, 5, 11), precision="float64"))
+    rule = learner.machine.rule(known.network(0.05, 0.5, 0.5))
+    value, slopes = jax.jit(partial(summed, learner)), jax.jit(jax.grad(partial(summed, learner), (0, 1)))
+    data, one = jnp.asarray(rule.data), jnp.ones(())
+    by_data, by_scale = slopes(data, one, rule)
     for row, column in ((0, 1), (1, 1), (2, 0)):  # the deviations of both layers, the rate
-        step = jnp.zeros_like(at[0]).at[row, column].set(1e-6)
-        difference = (value(at[0] + step, at[1]) - value(at[0] - step, at[1])) / 2e-6
+        step = jnp.zeros_like(data).at[row, column].set(1e-6)
+        difference = (value(data + step, one, rule) - value(data - step, one, rule)) / 2e-6
         assert abs(difference) > 1e-3
         np.testing.assert_allclose(by_data[row, column], difference, rtol=1e-5)
-    difference = (value(at[0], at[1] + 1e-6) - value(at[0], at[1] - 1e-6)) / 2e-6
+    difference = (value(data, one + 1e-6, rule) - value(data, one - 1e-6, rule)) / 2e-6
     np.testing.assert_allclose(by_scale, difference, rtol=1e-5)
-    side_by_side = [network, machine.rule(known.linear(0.05)), machine.rule(known.linear(1e3))]
-    stacked = jax.tree.map(lambda *parts: np.stack(parts), *side_by_side)
-    several = jax.jit(jax.vmap(jax.grad(lambda data, rule: loss(data, 0.0, rule)), (0, 0)))
-    # The last one diverges and its task ends, with NaN for what is not predicted any more.
-    found = np.asarray(several(stacked.data, stacked))
-    assert np.isfinite(found[:2]).all() and np.any(found[0]) and np.any(found[1])
-    alone = jax.grad(loss)(stacked.data[1], 0.0, side_by_side[1])
-    np.testing.assert_allclose(found[1], alone, rtol=1e-9)
+
+
+def test_gradients_side_by_side_know_nothing_of_other_operations(wide):
+    """Mapped over programs all operations are computed, and memory of zeros has their poles."""
+    learner = ProgramLearner(Machine(Sizes(4, 3, 0, 4), (1, 1, 4), precision="float64"))
+    rules = [learner.machine.rule(known.linear(rate)) for rate in (0.01, 0.05, 0.2)]
+    stacked = jax.tree.map(lambda *parts: np.stack(parts), *rules)
+    several = jax.vmap(partial(summed, learner), (0, None, 0))
+    total = jax.jit(jax.value_and_grad(lambda data, rules: several(data, 0.0, rules).sum()))
+    _, slopes = total(jnp.asarray(stacked.data), stacked)
+    assert np.isfinite(slopes).all()
+    for k in range(3):
+        step = np.zeros_like(stacked.data)
+        step[k, 0, 0] = 1e-6
+        difference = (total(stacked.data + step, stacked)[0] - total(stacked.data - step, stacked)[0]) / 2e-6
+        np.testing.assert_allclose(slopes[k, 0, 0], difference, rtol=1e-5)
 
 
 def test_what_does_not_fit_is_named():

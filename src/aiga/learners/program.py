@@ -11,6 +11,7 @@ Axis letters: T examples, F features, L rows of a program.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -43,8 +44,9 @@ class State:
 class ProgramLearner:
     """The learner. `program` is what it goes by where `learn` is given no `meta`.
 
-    An error that is NaN or beyond `limit` ends the task: memory stays as it is from then on. Raises ValueError
-    for a limit that is no positive number, and for a program that does not fit the machine.
+    An error that is NaN or beyond `limit` ends the task: memory stays as it is from then on. Its functions are
+    compiled here, once for all programs. Raises ValueError for a limit that is no positive number, and for a
+    program that does not fit the machine.
     """
 
     machine: Machine
@@ -72,14 +74,12 @@ class ProgramLearner:
         """Predicts and learns T examples. Half of them twice is the same as all at once: `key` is not used.
 
         Facts: `prediction` and `error` f[T], label minus prediction, both made before the example was learnt;
-        NaN after the end of the task.
+        NaN after the end of the task. Raises ValueError for `meta` with lengths beyond the machine's `most`.
         """
         del key
         return self._run(meta, state, experience, teach=True)
 
-    def judge(
-        self, meta: Rule | None, state: State, experience: Experience
-    ) -> tuple[State, dict[str, Any]]:
+    def judge(self, meta: Rule | None, state: State, experience: Experience) -> tuple[State, dict[str, Any]]:
         """Predicts T examples, one after the other, and learns from none; facts as those of `learn`."""
         return self._run(meta, state, experience, teach=False)
 
@@ -97,37 +97,42 @@ class ProgramLearner:
     def _run(
         self, meta: Rule | None, state: State, experience: Experience, teach: bool
     ) -> tuple[State, dict[str, Any]]:
-        rule, machine, one = self._rule(meta), self.machine, jnp.uint32(1)
-        kind = state.memory.scalars.dtype
-        fresh = state.time == 0
-        memory = jax.lax.cond(
-            fresh,
-            lambda memory: machine.setup(rule, memory, state.seed, jnp.uint32(0)),
-            lambda memory: memory,
-            state.memory,
-        )
-        state = replace(state, memory=memory, time=jnp.where(fresh, one, state.time))
+        rule = self.machine.check(self._rule(meta))
+        return _taught(self.machine, self.limit, teach, rule, state, experience)
 
-        def step(state: State, example: tuple) -> tuple[State, tuple]:
-            features, label = example
-            before = _quiet(state.alive, state.memory)
-            memory = machine.predict(rule, before, state.seed, state.time, features)
-            prediction = memory.scalars[1]
-            error = label - prediction
-            alive = state.alive & (jnp.abs(error) <= self.limit)
-            time = state.time + one
-            held = _chosen(state.alive, memory, state.memory)
-            if teach:
-                learnt = machine.learn(rule, _quiet(alive, memory), state.seed, time, label)
-                held, time = _chosen(alive, learnt, held), time + one
-            # The clock stands still with the rest.
-            after = State(held, state.seed, jnp.where(state.alive, time, state.time), alive)
-            told = [jnp.where(state.alive, each, jnp.nan) for each in (prediction, error)]
-            return after, tuple(told)
 
-        x, y = (jnp.asarray(part).astype(kind) for part in experience)
-        state, (prediction, error) = jax.lax.scan(step, state, (x, y))
-        return state, {"prediction": prediction, "error": error}
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _taught(
+    machine: Machine, limit: float, teach: bool, rule: Rule, state: State, experience: Experience
+) -> tuple[State, dict[str, Any]]:
+    """Setup if it is still to come, then the examples in turn."""
+    one, fresh = jnp.uint32(1), state.time == 0
+    memory = jax.lax.cond(
+        fresh,
+        lambda memory: machine.setup(rule, memory, state.seed, jnp.uint32(0)),
+        lambda memory: memory,
+        state.memory,
+    )
+    state = replace(state, memory=memory, time=jnp.where(fresh, one, state.time))
+
+    def step(state: State, example: tuple) -> tuple[State, tuple]:
+        features, label = example
+        predicted = machine.predict(rule, _quiet(state.alive, state.memory), state.seed, state.time, features)
+        prediction = predicted.scalars[1]
+        error = label - prediction
+        alive = state.alive & (jnp.abs(error) <= limit)
+        # Whoever is dead stands still, the clock too.
+        memory = _chosen(state.alive, predicted, state.memory)
+        time = state.time + state.alive.astype(jnp.uint32)
+        if teach:
+            learnt = machine.learn(rule, _quiet(alive, predicted), state.seed, time, label)
+            memory, time = _chosen(alive, learnt, memory), time + alive.astype(jnp.uint32)
+        told = [jnp.where(state.alive, each, jnp.nan) for each in (prediction, error)]
+        return State(memory, state.seed, time, alive), tuple(told)
+
+    x, y = (jnp.asarray(part).astype(memory.scalars.dtype) for part in experience)
+    state, (prediction, error) = jax.lax.scan(step, state, (x, y))
+    return state, {"prediction": prediction, "error": error}
 
 
 def _chosen(which: Any, memory: Memory, other: Memory) -> Memory:

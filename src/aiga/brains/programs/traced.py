@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from aiga.brains.programs.interpreter import GOLDEN
 from aiga.brains.programs.interpreter import fold as fold_whole
@@ -108,26 +109,35 @@ class Machine:
         memory = memory._replace(scalars=memory.scalars.at[0].set(label))
         return self._run(2, rule, memory, seed, time)
 
-    def _run(self, part: int, rule: Rule, memory: Memory, seed: Any, time: Any) -> Memory:
-        """The rows of one component function in turn: always as many, so that a gradient can go back."""
-        count = min(self.most[part], len(rule.code))
-        if not count:
-            return memory
-        lengths = jnp.asarray(rule.lengths, jnp.int32)
-        if not isinstance(rule.lengths, jax.core.Tracer) and np.any(np.asarray(rule.lengths) > self.most):
+    def check(self, rule: Rule) -> Rule:
+        """Itself. ValueError for lengths beyond `most`; what JAX traces is not looked at."""
+        if not isinstance(rule.lengths, Tracer) and np.any(np.asarray(rule.lengths) > self.most):
             raise ValueError(f"lengths: at most {self.most}, not {np.asarray(rule.lengths).tolist()}")
-        places = jnp.arange(count, dtype=jnp.int32)
-        rows = jnp.clip(lengths[:part].sum(dtype=jnp.int32) + places, 0, len(rule.code) - 1)
-        code = jnp.asarray(rule.code).astype(jnp.int32)[rows]
-        code = jnp.where((places < lengths[part])[:, None], code, 0)
-        data = jnp.asarray(rule.data).astype(memory.scalars.dtype)[rows]
-        now = fold((seed[..., 0], seed[..., 1]), jnp.asarray(time, jnp.uint32))
+        return rule
 
-        def step(memory: Memory, row: tuple) -> tuple[Memory, None]:
-            code, data, place = row
-            return _step(memory, code, data, fold(now, (part << 16 | place).astype(jnp.uint32))), None
+    def _run(self, part: int, rule: Rule, memory: Memory, seed: Any, time: Any) -> Memory:
+        return _rows(self.most[part], part, self.check(rule), memory, seed, time)
 
-        return lax.scan(step, memory, (code, data, places))[0]
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _rows(most: int, part: int, rule: Rule, memory: Memory, seed: Any, time: Any) -> Memory:
+    """The rows of one component function in turn: always as many, so that a gradient can go back."""
+    count = min(most, len(rule.code))
+    if not count:
+        return memory
+    lengths = jnp.asarray(rule.lengths, jnp.int32)
+    places = jnp.arange(count, dtype=jnp.int32)
+    rows = jnp.clip(lengths[:part].sum(dtype=jnp.int32) + places, 0, len(rule.code) - 1)
+    code = jnp.asarray(rule.code).astype(jnp.int32)[rows]
+    code = jnp.where((places < lengths[part])[:, None], code, 0)
+    data = jnp.asarray(rule.data).astype(memory.scalars.dtype)[rows]
+    now = fold((seed[..., 0], seed[..., 1]), jnp.asarray(time, jnp.uint32))
+
+    def step(memory: Memory, row: tuple) -> tuple[Memory, None]:
+        code, data, place = row
+        return _step(memory, code, data, fold(now, (part << 16 | place).astype(jnp.uint32))), None
+
+    return lax.scan(step, memory, (code, data, places))[0]
 
 
 class Remembered(NamedTuple):
