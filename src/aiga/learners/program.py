@@ -1,9 +1,9 @@
 """A program that was found, as a learner: its `meta` is the program itself.
 
 Real, Liang, So, Le 2020, "AutoML-Zero: Evolving Machine Learning Algorithms From Scratch", arXiv 2003.03384,
-evolve what is taught here as one more learner: setup once, then predict and learn, an example after the other.
-The program is plain arrays, so a search can change it, and so can a gradient, of its constants: what Finn,
-Abbeel, Levine 2017, "Model-Agnostic Meta-Learning", arXiv 1703.03400, do to first weights.
+evolve programs that learn: setup once, then predict and learn, an example after the other. The program is
+plain arrays, so a search can change it, and a gradient can change its constants, as that of Finn, Abbeel,
+Levine 2017, "Model-Agnostic Meta-Learning", arXiv 1703.03400, changes first weights.
 
 Axis letters: T examples, F features, L rows of a program.
 """
@@ -44,9 +44,9 @@ class State:
 class ProgramLearner:
     """The learner. `program` is what it goes by where `learn` is given no `meta`.
 
-    An error that is NaN or beyond `limit` ends the task: memory stays as it is from then on. Its functions are
-    compiled here, once for all programs. Raises ValueError for a limit that is no positive number, and for a
-    program that does not fit the machine.
+    An error that is NaN or beyond `limit` ends the task: memory stays as it is from then on. `learn` and
+    `judge` are compiled when first called, once for all programs of L rows. Raises ValueError for a limit
+    that is no positive number, and for a program that does not fit the machine.
     """
 
     machine: Machine

@@ -1,10 +1,11 @@
 """What a program computes, in JAX: the program is data, so one compiled function runs every program.
 
 It computes what `interpreter` says, random numbers included, and can be jitted, mapped over programs and
-differentiated with respect to constants and memory. Three things are its own. Sums may be fused with products,
-so the last bits differ. Rows are not checked where JAX traces them: one that does not fit reads from the
-nearest address, and writes nothing if it is its output that does not fit. Derivatives of steps are 0, and so
-is that of a norm or deviation where it is 0.
+differentiated backwards with respect to constants and memory. What is its own: products may be fused with
+sums, so the last bits differ; the smallest numbers, below the normal ones, may count as 0; the clock has 32
+bits. Rows are not checked where JAX traces them: one that does not fit reads from the nearest address, and
+writes nothing if it is its output that does not fit. Derivatives of steps are 0, and so is that of a norm or
+deviation where it is 0.
 
 Axis letters: L rows, S scalars, V vectors, M matrices, F features.
 """
@@ -12,7 +13,7 @@ Axis letters: L rows, S scalars, V vectors, M matrices, F features.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ class Machine:
     A step takes time in proportion to `most` of predict and learn, whatever the program's own lengths.
     """
 
-    sizes: Sizes = Sizes()
+    sizes: Sizes = field(default_factory=Sizes)
     most: tuple[int, int, int] = (16, 16, 32)  # instructions of setup, predict and learn
     accuracy: bool = False  # predictions become their sigmoid
     precision: str = "float32"  # float64 needs jax_enable_x64
@@ -370,8 +371,8 @@ def _read(memory: Memory, address: Any) -> Memory:
 def _chosen(branches: Sequence[Branch]) -> Callable[[Any, _Read, Words], Any]:
     """The switch among `branches`, and its derivative another switch, among theirs.
 
-    JAX's own derivative keeps what every branch would need, and where it is mapped over programs, branches not
-    taken add nothing times infinity: NaN. The price is that there is no forward mode.
+    JAX's own derivative keeps what every branch would need, and where it is mapped over programs, branches
+    not taken add nothing times infinity: NaN. The price is that there is no forward mode.
     """
 
     @jax.custom_vjp
