@@ -14,8 +14,11 @@ import pytest
 
 from aiga.brains.programs import kernel, known
 from aiga.brains.programs.ops import Program, Sizes
+from aiga.brains.programs.traced import Machine
 from aiga.cli import main
 from aiga.cli.settings import from_preset, presets, resolve
+from aiga.learners.program import Experience, ProgramLearner
+from aiga.registry import automl_zero_program
 from aiga.runs import codec
 from aiga.runs.loop import drive
 from aiga.runs.store import Run, Store
@@ -318,16 +321,22 @@ def test_what_was_found_is_read_and_taken_out(tmp_path: Path, capsys: pytest.Cap
             e["data"] for e in store.rows("events") if e["kind"] == "improvement" and e["data"]["chosen"]
         ][-1]
         run = store.run()
-    assert run is not None
+        assert run is not None
+        program, sizes = automl_zero_program(run.config, store.rows("events"))
     # What the module makes of the tasks held out is what the run said of the program.
     system = AutoMLZero(codec.decode(Config, run.config))
     tasks = system.tasks("select", store_seed(tmp_path / "lin"))
-    errors = []
+    # So is what the program makes of them as a learner, but in float32.
+    found, key = ProgramLearner(Machine(sizes, program.lengths), program), jax.random.key(0)
+    errors, misses = [], []
     for x, y, vx, vy in zip(tasks.train_x, tasks.train_y, tasks.valid_x, tasks.valid_y, strict=True):
         learner = space["Learner"]().fit(x, y)
         errors.append(np.sqrt(np.mean((learner.predict(vx) - vy) ** 2)))
+        state, _ = found.learn(None, key, found.init(key), Experience(x, y))
+        misses.append(np.sqrt(np.mean(found.judge(None, state, Experience(vx, vy))[1]["error"] ** 2)))
     combine = np.median if system.config.combine == "median" else np.mean
     assert combine(1 - 2 / np.pi * np.arctan(errors)) == pytest.approx(best["selected"], abs=1e-9)
+    assert combine(1 - 2 / np.pi * np.arctan(misses)) == pytest.approx(best["selected"], abs=1e-4)
     assert main(["export", "lin", "nonsense", str(tmp_path / "out"), *where]) == 2
 
 

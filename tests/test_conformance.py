@@ -12,11 +12,16 @@ import pytest
 
 from aiga import testing, walker_ppo
 from aiga.brains import MLP, ActorCritic, Greedy
+from aiga.brains.programs import known
+from aiga.brains.programs.ops import Sizes
+from aiga.brains.programs.traced import Machine
 from aiga.interfaces import Event, Outcome, View
 from aiga.learners import ppo
 from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
 from aiga.learners.ppo import PPO
 from aiga.learners.ppo import Config as Steps
+from aiga.learners.program import Experience as Examples
+from aiga.learners.program import ProgramLearner
 from aiga.play import evaluator, flatten
 from aiga.play.collecting import collect, enter
 from aiga.systems.architectures import automl_zero
@@ -66,6 +71,15 @@ def episodes(key: Any, state: Any) -> Any:
     return collect(world, PUPIL.player, PUPIL.playing(state), key, stage, courses, 40)[1]
 
 
+NETWORK = known.network()
+FOUND = ProgramLearner(Machine(Sizes(5, 9, 2, 4), NETWORK.lengths), NETWORK)
+
+
+def examples(key: Any, state: Any) -> Examples:
+    x = jax.random.normal(key, (5, 4))
+    return Examples(x, x.sum(1))
+
+
 CONFORM = {
     "world: car": lambda: testing.check_world(CarWorld(), FLAT, np.ones(1, np.float32)),
     "world: cart and pole": lambda: testing.check_world(CartPole(), 0, np.int32(1), 40),
@@ -86,6 +100,8 @@ CONFORM = {
         ActorCritic(3, 2, continuous=True, hidden=(5,), recurrent=4), np.ones(3, np.float32)
     ),
     "brain: greedy": lambda: testing.check_brain(Greedy(PUPIL.player), np.ones(2, np.float32)),
+    "brain: a program": lambda: testing.check_brain(FOUND.brain(), np.ones(4, np.float32)),
+    "learner: a program": lambda: testing.check_learner(FOUND, None, examples),
     "learner: PPO": lambda: testing.check_learner(PUPIL, jax.jit(PUPIL.brain.init)(KEY), episodes),
     "learner": lambda: testing.check_learner(EvolutionStrategy(Config(population=8)), WEIGHTS[0], lesson),
     "search": lambda: testing.check_search(Climber(), lambda items: -((items - 1) ** 2)),

@@ -15,6 +15,7 @@ from aiga.runs.words import course_in_words
 if TYPE_CHECKING:
     import numpy as np
 
+    from aiga.brains.programs.ops import Program, Sizes
     from aiga.worlds.walker.course import Course
     from aiga.worlds.walker.episode import Walk
 
@@ -281,7 +282,7 @@ def _improvements(events: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _automl_zero_program(
     config: Mapping[str, Any], improvement: Mapping[str, Any], draws: bool
-) -> tuple[Any, Any]:
+) -> tuple[Program, Sizes]:
     """A program that was found, without what has no effect, and the sizes of its memory; with `draws` its
     random numbers stay the same."""
     import numpy as np
@@ -321,16 +322,33 @@ def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _automl_zero_source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
-    from aiga.brains.programs.source import numpy_source
+def automl_zero_program(
+    config: Mapping[str, Any], events: Sequence[Any], which: str = "best"
+) -> tuple[Program, Sizes]:
+    """A program that a run of automl-zero found, without what has no effect, and the sizes of its memory.
 
+    `config` and `events` are the run's as they are stored; `which` is best, or the number of an improvement.
+    Its random numbers are those that it drew in the run. ValueError where `which` names nothing.
+    """
+    improvement = _automl_zero_improvement(events, which)
+    return _automl_zero_program(config, improvement, draws=True)
+
+
+def _automl_zero_improvement(events: Sequence[Any], which: str) -> dict[str, Any]:
     found = _improvements(events)
     chosen = [each for each in found if each["chosen"]]
     wanted = chosen[-1:] if which == "best" else [each for each in found if str(each["id"]) == which][-1:]
     if not wanted:
         raise ValueError(f"AGENT: best, or the number of an improvement, not '{which}'")
-    program, sizes = _automl_zero_program(config, wanted[0], draws=True)
-    return numpy_source(program, sizes, f"Program {wanted[0]['id']}.")
+    return wanted[0]
+
+
+def _automl_zero_source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
+    from aiga.brains.programs.source import numpy_source
+
+    improvement = _automl_zero_improvement(events, which)
+    program, sizes = _automl_zero_program(config, improvement, draws=True)
+    return numpy_source(program, sizes, f"Program {improvement['id']}.")
 
 
 SYSTEMS: dict[str, Entry] = {
