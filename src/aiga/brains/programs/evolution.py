@@ -121,9 +121,9 @@ class State:
 class Improvement(NamedTuple):
     """An individual better than all before it."""
 
-    id: int  # number on its island
+    id: int  # its name, as `State` has them: with one island its number
     parent: int  # -1 for one of the first population
-    ancestor: int  # name of the last improvement that it descends from, on any island; -1: there is none
+    ancestor: int  # the last improvement that it descends from, on any island; -1: there is none
     fitness: float
     parent_fitness: float
     program: Program
@@ -199,7 +199,7 @@ def evolve(
         *_arrays(old.canonical), *_arrays(old.prints), *tasks.arrays, *rules.numbers, individuals, instruction_set,
     )  # fmt: skip
     code, data, lengths, fitness, ancestor, random, born, hurdle, best_fitness, counts, *caches = first
-    improvements = _improvements(*better)
+    improvements = _improvements(old, *better)
     best = improvements[-1].program if improvements else old.best
     state = State(
         random, code, data, lengths, fitness, ancestor, Cache(*caches[:3]), Cache(*caches[3:]), counts, born,
@@ -250,12 +250,20 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _improvements(
-    ids: np.ndarray, scores: np.ndarray, code: np.ndarray, data: np.ndarray, lengths: np.ndarray
+    island: State,
+    ids: np.ndarray,
+    scores: np.ndarray,
+    code: np.ndarray,
+    data: np.ndarray,
+    lengths: np.ndarray,
 ) -> list[Improvement]:
+    def name(number: int) -> int:
+        return number if number < 0 else island.islands * number + island.island
+
     return [
         Improvement(
-            int(ids[k, 0]),
-            int(ids[k, 1]),
+            name(int(ids[k, 0])),
+            name(int(ids[k, 1])),
             int(ids[k, 2]),
             float(scores[k, 0]),
             float(scores[k, 1]),

@@ -199,16 +199,16 @@ class AutoMLZero:
         found = sorted(
             (
                 Found(
-                    count * better.id + island,
-                    None if better.parent < 0 else count * better.parent + island,
+                    better.id,
+                    None if better.parent < 0 else better.parent,
                     None if better.ancestor < 0 else better.ancestor,
-                    before + count * (better.id - each.state.born + chunk) + island + 1,
+                    before + better.id - count * (each.state.born - chunk) + 1,
                     better.fitness,
                     better.parent_fitness,
                     0.0,
                     better.program,
                 )
-                for island, each in enumerate(evolved)
+                for each in evolved
                 for better in each.improvements
             ),
             key=lambda each: each.id,
