@@ -1,4 +1,4 @@
-"""What a run of AutoML-Zero found, read from its stored events: as text, as a module, and as data for the page.
+"""What a run of AutoML-Zero found, from its stored events: as text, as a module, and as data for the page.
 
 None of this imports JAX, as the page's server asks for it. `config` is a run's configuration and `events` its
 events, both as they are stored; programs stand in events of the kind `improvement`.
@@ -23,7 +23,7 @@ STEPS = 10  # of a lineage that are told
 
 
 def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
-    """The best program by the tasks held out: what it is, its ideas, how it came about, what it consists of."""
+    """The best program on tasks held out: its listing, ideas and ancestors, what instructions are worth."""
     found = _improvements(events)
     chosen = [each for each in found if each["chosen"]]
     if not chosen:
@@ -54,7 +54,7 @@ def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
 
 
 def source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
-    """An improvement as the text of a NumPy module. ValueError where `which`, best or a number, names none."""
+    """An improvement as a NumPy module's text. ValueError where `which`, best or a number, names none."""
     found = _improvements(events)
     chosen = [each for each in found if each["chosen"]]
     wanted = chosen[-1:] if which == "best" else [each for each in found if str(each["id"]) == which][-1:]

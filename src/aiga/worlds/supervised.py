@@ -60,8 +60,9 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int) -> Examples
     """`count` tasks to search on, to select by or to test on, by `kind`.
 
     Where classes are told apart, task k is about pair k, from the beginning again when all had their turn,
-    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more. Tests have at most as many examples to judge on as were kept back. ValueError,
-    naming the field, for what cannot be.
+    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more.
+    Tests have at most as many examples to judge on as were kept back. ValueError, naming the field, for what
+    cannot be.
     """
     if kind not in KINDS:
         raise ValueError(f"kind: one of {', '.join(KINDS)}, not {kind!r}")

@@ -196,7 +196,8 @@ def evolve(
     first, better = _programs.evolve(
         _settings(config), old.code, old.data, old.lengths, old.fitness, old.ancestor, old.island,
         old.islands, old.random, old.born, old.hurdle, old.best_fitness, old.counts,
-        *_arrays(old.canonical), *_arrays(old.prints), *tasks.arrays, *rules.numbers, individuals, instruction_set,
+        *_arrays(old.canonical), *_arrays(old.prints), *tasks.arrays, *rules.numbers, individuals,
+        instruction_set,
     )  # fmt: skip
     code, data, lengths, fitness, ancestor, random, born, hurdle, best_fitness, counts, *caches = first
     improvements = _improvements(old, *better)
