@@ -117,8 +117,8 @@ def from_file(path: Path) -> Entry:
 
     The default of `config` is a frozen dataclass; what the function returns has `init` and `step`. For the
     page the file may also have `shown`, a `Shown`, `panels`, their names, `files`, the paths of modules
-    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js, and `adopts`. Raises
-    ValueError, saying what is missing.
+    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js, `adopts`, and `study`, a
+    `Study`. Raises ValueError, saying what is missing.
     """
     import importlib.util
     import inspect
@@ -144,6 +144,7 @@ def from_file(path: Path) -> Entry:
         panels=getattr(module, "panels", Entry.panels),
         files=[path.parent / file for file in getattr(module, "files", ())],
         adopts=getattr(module, "adopts", None),
+        study=getattr(module, "study", None),
     )
 
 

@@ -113,8 +113,9 @@ export function family(host, { height, pick, point, say }) {
     const high = sorted[sorted.length - 1];
     const [y0, y1] = high > low ? [low, high] : [low - 0.5, high + 0.5];
     const first = Math.min(...values.map(({ x }) => x));
-    const x0 = log ? Math.max(first, 1) : 0;
-    const x1 = Math.max(...values.map(({ x }) => x), x0 + 1);
+    const x1 = Math.max(...values.map(({ x }) => x), 2);
+    // Hardly anything is to be seen among the first thousandth, which would fill half of a logarithmic axis.
+    const x0 = log ? Math.max(first, x1 / 2000, 1) : 0;
     const levels = ticks(y0, y1, Math.max(Math.round(height / 60), 2));
     const named = tickTexts(levels);
     const left = Math.ceil(Math.max(...named.map((text) => c.measureText(text).width))) + 10;

@@ -36,7 +36,10 @@ styled(`
     margin-bottom: 0.3rem; }
   .programs figcaption button { margin-left: auto; min-height: 28px; padding: 0.05rem 0.6rem; font-size: 0.87rem; }
   .programs .pointed { min-height: 1.5em; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-  @media (min-width: 901px) { .programs .one { position: sticky; top: 4.2rem; } }
+  @media (min-width: 901px) and (min-height: 760px) {
+    .programs .one { position: sticky; top: 4.2rem; }
+    .programs .code { max-height: calc(100vh - 26rem); overflow-y: auto; }
+  }
   @media (max-width: 900px) {
     .programs .sides, .programs .plots { grid-template-columns: minmax(0, 1fr); }
   }
@@ -80,6 +83,7 @@ styled(`
   .programs .worth { display: grid; grid-template-columns: 4.2em minmax(40px, 9em); gap: 0.6rem; align-items: center;
     position: sticky; right: 0; padding-left: 0.6rem; font-size: 0.87rem; color: var(--soft); text-align: right;
     background: var(--raised); }
+  .programs .lit .worth { background: none; }
   .programs .worth i { height: 0.62em; border-radius: 0 3px 3px 0; background: var(--violet); min-width: 1px; }
   .programs .worth i.less { background: var(--orange); }
   .programs .label { color: var(--red); font-weight: 600; }
@@ -114,6 +118,8 @@ export default {
     const studies = new Map();
     /** @type {Study|null} */
     let study = null; // of the chosen one
+    /** @type {Told|null} */
+    let listedOne = null;
     let follows = true; // the latest chosen program is shown until somebody picks another
     let log = page.remembered("programs.log") === "yes";
     let whole = page.remembered("programs.whole") === "yes"; // also instructions that have no effect
@@ -142,6 +148,7 @@ export default {
     const facts = h("p", { class: "soft" });
     const every = h("details", {}, h("summary", {}, "All improvements"), steps);
     every.hidden = compact;
+    every.addEventListener("toggle", tell);
     host.append(
       h("header", {}, h("h2", {}, "Programs"), about),
       h("div", { class: "plots" },
@@ -205,11 +212,17 @@ export default {
     function show() {
       about.textContent = told.length ? counted(told.length, "improvement") : "nothing found yet";
       if (follows) chosen = [...told].reverse().find(({ data }) => data.chosen) ?? told[told.length - 1] ?? null;
-      steps.replaceChildren(...worthListing().map(step));
-      study = null;
+      tell();
       draw();
+      if (!chosen || chosen === listedOne) return; // what somebody reads stays under the eyes
+      listedOne = chosen;
+      study = null;
       list();
-      if (chosen) look(chosen.data.id);
+      look(chosen.data.id);
+    }
+
+    function tell() {
+      if (every.open) steps.replaceChildren(...worthListing().map(step));
     }
 
     function worthListing() {
