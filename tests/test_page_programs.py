@@ -64,7 +64,7 @@ def line(improvements: list[dict[str, Any]], number: int) -> list[int]:
 
 
 def test_what_is_in_a_program(searched: Place) -> None:
-    page, improvements = client(searched), told(searched)
+    page, improvements, before = client(searched), told(searched), searched.dump(NAME)
     described = schemathesis.openapi.from_path(Path(app.__file__).parent / "schema.json")
     question: Any = described["/api/runs/{run}/programs/{id}"]["GET"]
     for each in improvements[:: max(1, len(improvements) // 8)]:
@@ -84,6 +84,7 @@ def test_what_is_in_a_program(searched: Place) -> None:
         assert steps[0] == whole[0] and steps[-1] == each["id"]
         assert [number for number in whole if number in steps] == steps
         assert np.isclose(sum(step["gain"] for step in said["line"]), each["fitness"])
+    assert searched.dump(NAME) == before
 
 
 @pytest.mark.parametrize("number", ["99999999", "x", "-1", "1e3", "9" * 17, "9" * 5000, "%D9%A3", "%00"])
