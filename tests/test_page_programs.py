@@ -72,6 +72,7 @@ def test_what_is_in_a_program(searched: Place) -> None:
         assert answer.status_code == 200, answer.text
         question.validate_response(answer)
         said = answer.json()
+        assert said["tasks"] == CONFIG.select_tasks
         assert said == page.get(f"{QUESTION}/{each['id']}").json() and said["problem"] is None
         # What is shown beside the listing belongs to it, line by line.
         listing = [row for row in each["listing"].splitlines() if not row.startswith("def ")]
@@ -85,6 +86,18 @@ def test_what_is_in_a_program(searched: Place) -> None:
         assert [number for number in whole if number in steps] == steps
         assert np.isclose(sum(step["gain"] for step in said["line"]), each["fitness"])
     assert searched.dump(NAME) == before
+
+
+def test_what_would_take_long_is_judged_on_fewer_tasks(
+    searched: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = told(searched)[-1]["id"]
+    whole = client(searched).get(f"{QUESTION}/{number}").json()
+    each = (len(whole["instructions"]) + 1) * CONFIG.train
+    monkeypatch.setattr("aiga.found_programs.MOST_EXAMPLES", 5 * each)
+    fewer = client(searched).get(f"{QUESTION}/{number}").json()
+    assert (whole["tasks"], fewer["tasks"]) == (CONFIG.select_tasks, 5)
+    assert [row["text"] for row in fewer["instructions"]] == [row["text"] for row in whole["instructions"]]
 
 
 @pytest.mark.parametrize("number", ["99999999", "x", "-1", "1e3", "9" * 17, "9" * 5000, "%D9%A3", "%00"])

@@ -20,6 +20,7 @@ from aiga.brains.programs.source import numpy_source
 from aiga.worlds import supervised
 
 STEPS = 10  # of a lineage that are told
+MOST_EXAMPLES = 4_000_000  # learnt from to say what instructions are worth: two seconds or so
 
 
 def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
@@ -42,15 +43,15 @@ def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     lines += [f"{idea.name} ({idea.where}): {idea.text}" for idea in proven]
     steps = _line(found, best["id"], sizes)
     try:
-        worth = _worth(config, events, bred, sizes)
+        worth, count = _worth(config, events, bred, sizes)
     except ValueError as error:
-        worth, problem = [], f"What each instruction is worth cannot be said: {error}"
+        worth, last = [], f"What each instruction is worth cannot be said: {error}"
     else:
-        problem = ""
+        last = f"Judged on {count} tasks held out."
     if steps or worth:
         lines += ["", "How it came about, its addresses as they were bred:", ""]
         lines += [story.told(steps, worth).rstrip()]
-    return "\n".join([*lines, problem]).rstrip()
+    return "\n".join([*lines, last])
 
 
 def source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
@@ -78,16 +79,16 @@ def study(config: Mapping[str, Any], events: Sequence[Any], which: int) -> dict[
         return None
     sizes, program, problem = Sizes(**config["sizes"]), _program(wanted[-1]), None
     try:
-        worth = _worth(config, events, program, sizes)
+        worth, count = _worth(config, events, program, sizes)
     except ValueError as error:
-        worth, problem = [], str(error)
+        worth, count, problem = [], 0, str(error)
     try:
         proven = ideas(program, sizes, accuracy=supervised.score(config["task"]) == "accuracy")
     except ValueError as error:  # a folder that is no longer there
         proven, problem = [], str(error)
     return {
         "id": which,
-        "tasks": config["select_tasks"],
+        "tasks": count,
         "ideas": [{"name": each.name, "where": each.where, "text": each.text} for each in proven],
         "instructions": [
             {"part": each.part, "text": each.text, "live": each.live, "loss": _finite(each.loss)}
@@ -149,14 +150,18 @@ def _line(found: Sequence[Mapping[str, Any]], which: int, sizes: Sizes) -> list[
 
 def _worth(
     config: Mapping[str, Any], events: Sequence[Any], program: Program, sizes: Sizes
-) -> list[story.Ablation]:
-    """What instructions are worth on the tasks to select by. ValueError where those cannot be made again."""
+) -> tuple[list[story.Ablation], int]:
+    """What instructions are worth on the tasks to select by, or the first of them where all would take long,
+    and how many these are. ValueError where they cannot be made again."""
     seeds = [int(event["data"]["seed"]) for event in events if event["kind"] == "tasks"]
     if not seeds:
         raise ValueError("the run does not say which tasks it had")
     task, shape = config["task"], supervised.Shape(sizes.features, config["train"], config["valid"])
-    made = supervised.tasks(task, "select", config["select_tasks"], shape, seeds[0])
+    each = (len(program.code) + 1) * config["train"] * config["epochs"]
+    count = min(config["select_tasks"], max(1, MOST_EXAMPLES // each))
+    made = supervised.tasks(task, "select", count, shape, seeds[0])
     rules = kernel.Rules(
         supervised.score(task), config["epochs"], key=seeds[0], precision=config["precision"]
     )
-    return story.ablations(program, sizes, kernel.Tasks(*made), rules, combine=config["combine"])
+    worth = story.ablations(program, sizes, kernel.Tasks(*made), rules, combine=config["combine"])
+    return worth, count

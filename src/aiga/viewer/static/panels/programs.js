@@ -402,7 +402,7 @@ function bar(loss, most) {
   return h("span", { class: "worth", title: none ? "nothing is lost without it" : less
     ? "without it fitness is higher" : "fitness that is lost without it" },
   none ? "0" : `${less ? "−" : ""}${Math.abs(loss).toFixed(4)}`,
-  h("i", { class: less ? "less" : "", style: { width: `${(100 * Math.abs(loss)) / most}%` } }));
+  none ? null : h("i", { class: less ? "less" : "", style: { width: `${(100 * Math.abs(loss)) / most}%` } }));
 }
 
 /** @param {Change} change @returns {HTMLElement[]} */
