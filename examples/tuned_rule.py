@@ -49,11 +49,11 @@ def tuned(program: Program, sizes: Sizes, steps: int = 60, rate: float = 0.3) ->
 if __name__ == "__main__":
     given = known.linear(0.01), Sizes(4, 3, 0, 4)
     if sys.argv[1:]:
-        from aiga.registry import automl_zero_program
+        from aiga import found_programs
         from aiga.runs.store import Store
 
         with Store.open(Path(sys.argv[1])) as store:
             run = store.run()
-            given = automl_zero_program(run.config if run else {}, store.rows("events"))
+            given = found_programs.program(run.config if run else {}, store.rows("events"))
     better, (before, after) = tuned(*given)
     print(f"squared error on tasks held out: {before:.4f} before, {after:.4f} after")

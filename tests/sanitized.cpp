@@ -82,7 +82,7 @@ int main() {
       for (int k = 0; k < 20; k++) s.allowed[c].push_back(instruction(sizes).op);
     }
     State island;
-    island.population.resize(s.population), island.values.resize(s.population);
+    island.population.resize(s.population), island.values.resize(s.population), island.ancestors.assign(s.population, -1);
     for (Individual& one : island.population) one.code.resize(s.room());
     for (Cache* cache : {&island.canonical, &island.prints})
       cache->keys.resize(8), cache->values.resize(8), cache->hits.resize(8);

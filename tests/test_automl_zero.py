@@ -12,13 +12,13 @@ import jax
 import numpy as np
 import pytest
 
+from aiga import found_programs
 from aiga.brains.programs import kernel, known
 from aiga.brains.programs.ops import Program, Sizes
 from aiga.brains.programs.traced import Machine
 from aiga.cli import main
 from aiga.cli.settings import from_preset, presets, resolve
 from aiga.learners.program import Experience, ProgramLearner
-from aiga.registry import automl_zero_program
 from aiga.runs import codec
 from aiga.runs.loop import drive
 from aiga.runs.store import Run, Store
@@ -214,9 +214,29 @@ def test_what_it_tells_is_true() -> None:
     assert state.best.fitness == max(data["fitness"] for data in told)
     assert state.chosen.selected == max(data["selected"] for data in told)
     assert [data["id"] for data in told if data["chosen"]][-1] == state.chosen.id
+    individuals = [data["individuals"] for data in told]
+    assert individuals == sorted(set(individuals)) and individuals[-1] <= 9000
+    assert [e.data["seed"] for e in events if e.kind == "tasks"] == [str(state.seed)]
     metrics = [event.data for event in events if event.kind == "metric"]
     assert metrics[-1]["individuals"] == 9000 and metrics[-1]["selected"] == state.chosen.selected
     assert all(0 <= metrics[-1][name] <= 1 for name in ("canonical_hits", "print_hits", "hurdled", "dead"))
+
+
+def test_every_ancestor_was_told_before() -> None:
+    _, events = ran(replace(SMALL, islands=4, migrants=20), 25)
+    told: dict[int, dict[str, Any]] = {}
+    abroad = 0
+    for data in (event.data for event in events if event.kind == "improvement"):
+        assert data["id"] % 4 == data["island"]
+        if data["parent"] is None:
+            assert data["ancestor"] is None
+        elif data["ancestor"] is not None:
+            before = told[data["ancestor"]]
+            assert before["individuals"] < data["individuals"] and before["id"] < data["id"]
+            abroad += before["island"] != data["island"]
+        told[data["id"]] = data
+    # What migrants have come from stays known: on 24 occasions 20 of 50 were exchanged.
+    assert abroad > 0
 
 
 def test_evolution_beats_random_search() -> None:
@@ -313,6 +333,8 @@ def test_what_was_found_is_read_and_taken_out(tmp_path: Path, capsys: pytest.Cap
     assert main(["show", "lin", *where]) == 0
     said = capsys.readouterr().out
     assert "def learn():" in said and "on tasks held out" in said
+    assert "How it came about" in said and "came first, with fitness" in said
+    assert 1 <= said.count("\nIndividual ") <= 10 and "What fitness loses without each instruction:" in said
     assert main(["export", "lin", "best", str(tmp_path / "out"), *where]) == 0
     space: dict[str, Any] = {}
     exec((tmp_path / "out" / "program.py").read_text(), space)
@@ -322,7 +344,7 @@ def test_what_was_found_is_read_and_taken_out(tmp_path: Path, capsys: pytest.Cap
         ][-1]
         run = store.run()
         assert run is not None
-        program, sizes = automl_zero_program(run.config, store.rows("events"))
+        program, sizes = found_programs.program(run.config, store.rows("events"))
     # What the module makes of the tasks held out is what the run said of the program.
     system = AutoMLZero(codec.decode(Config, run.config))
     tasks = system.tasks("select", store_seed(tmp_path / "lin"))

@@ -776,6 +776,7 @@ def test_looking_changes_nothing(place: Place) -> None:
         for method in ("HEAD", *(["GET"] if not path.endswith("/feed") else [])) if "get" in methods else ():
             filled = path.format(run=walkers.NAME, id=0, path="main.js")
             answer = page.request(method, filled, params=query)
-            assert answer.status_code == 200, (path, answer.text)
+            # A run of POET has no programs; that looking at those changes nothing test_page_programs says.
+            assert answer.status_code == (404 if "/programs/" in path else 200), (path, answer.text)
     assert page.post(f"{RUN}/films", json={"course": DRAWN, "agents": ["0"]}).status_code == 200
     assert everything() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,16 @@ def test_a_lineage_is_told():
         2 <= len(fewer) < len(steps) and min(gains[:-1]) >= 0.05 and sum(gains) == pytest.approx(scores[-1])
     )
     assert fewer[0].improvement is steps[0].improvement and fewer[-1].improvement is steps[-1].improvement
+    assert all(a.improvement.id == b.improvement.ancestor for a, b in pairwise(steps))
+    few = story.lineage(improvements, config.sizes, most=3)
+    assert len(few) == 3 and (few[0].improvement, few[-1].improvement) == (
+        steps[0].improvement,
+        steps[-1].improvement,
+    )
+    assert few[1].improvement in [step.improvement for step in steps]
+    # Neither what does not rise nor an ancestor that is not there ends the story.
+    late = [i._replace(fitness=0.1) if i is improvements[-2] else i for i in improvements[-3:]]
+    assert story.lineage(late, config.sizes)[-1].improvement is improvements[-1]
     text = story.told(steps, story.ablations(improvements[-1].program, config.sizes, straight()))
     assert all(f"Individual {n}" in text for n in ids) and "What fitness loses" in text
     assert story.lineage([], SIZES) == [] and story.told([]) == ""

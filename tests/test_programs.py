@@ -326,6 +326,53 @@ def test_migrants_are_the_youngest():
     assert evolution.evolve(config, there, tasks, 500).state.born == 1610
 
 
+def test_ancestors_are_those_of_a_replay():
+    """One individual at a time, its parent drawn again from the state before: the last improvement in every
+    line is known, on three islands that exchange migrants."""
+    config, tasks, islands = demo(population=30, tournament=3), straight(3, 10, 10), 3
+    begun = [evolution.begin(seed, config, seed, islands) for seed in range(islands)]
+    states, lines = list(begun), [[-1] * 30 for _ in begun]
+    whole, beyond, found, told = list(begun), 0, [], []
+    for time in range(6):
+        for k in range(islands):
+            for _ in range(100):
+                before = states[k]
+                states[k], better, _ = evolution.evolve(config, before, tasks, 1)
+                ancestor = -1 if before.born < 30 else lines[k][tournament(before, config.tournament)]
+                if better:
+                    found += better
+                    assert (better[0].id, better[0].ancestor) == (islands * before.born + k, ancestor)
+                    beyond += ancestor >= 0 and ancestor % islands != k
+                lines[k][before.born % 30] = better[0].id if better else ancestor
+        chunks = [evolution.evolve(config, each, tasks, 100) for each in whole]
+        whole = [each.state for each in chunks]
+        told += [better for each in chunks for better in each.improvements]
+        assert [each.ancestor.tolist() for each in states] == lines and all(map(equal, states, whole))
+        leaving = [evolution.emigrants(each, 12, 7 * time + k) for k, each in enumerate(states)]
+        moved = []
+        for k in range(islands):
+            source = (k + 1) % islands
+            rows = np.random.default_rng(7 * time + source).integers(30, size=12)
+            moved.append([lines[source][row] for row in rows])
+            states[k] = whole[k] = evolution.immigrate(states[k], leaving[source])
+        for k in range(islands):
+            for n, line in enumerate(moved[k]):
+                lines[k][(states[k].born - 12 + n) % 30] = line
+    assert [i.id for i in found] == [i.id for i in told] and beyond > 0
+
+
+def tournament(state: State, size: int) -> int:
+    """The row of the next parent, by SplitMix64 as the kernel has it."""
+    random, rows = state.random, []
+    for _ in range(size):
+        random = (random + 0x9E3779B97F4A7C15) % 2**64
+        x = (random ^ random >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+        rows.append(((x ^ x >> 31) >> 32) * len(state.code) >> 32)
+    fitness = state.fitness[:, 0]
+    return max(rows, key=lambda row: fitness[row])
+
+
 def test_caches_spare_work_and_change_no_fitness():
     tasks = straight(5, 20, 20)
     config = demo(print_train=0, print_valid=0, combine="mean")

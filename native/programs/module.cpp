@@ -295,7 +295,7 @@ Out<double> moved(const std::vector<Value>& from) {
 }
 
 nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<double, nb::shape<-1, 2>> values,
-                  uint64_t random, int64_t born, double hurdle, double best_fitness,
+                  In<int64_t, nb::shape<-1>> ancestors, int64_t island, int64_t islands, uint64_t random, int64_t born, double hurdle, double best_fitness,
                   In<int64_t, nb::shape<COUNTS>> counts, In<uint64_t, nb::shape<-1>> canonical_keys,
                   In<double, nb::shape<-1, 2>> canonical_values, In<int32_t, nb::shape<-1>> canonical_hits,
                   In<uint64_t, nb::shape<-1>> print_keys, In<double, nb::shape<-1, 2>> print_values,
@@ -325,10 +325,12 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
   const Rules rules = rules_of(epochs, accuracy, single, limit, key);
   within(s.hurdle_tasks, 0, tasks.count - 1, "hurdle_tasks");
   expect(individuals >= 0, "individuals: at least 0");
-  expect(born >= 0 && born < int64_t(1) << 62, "born: at least 0");
+  expect(born >= 0 && born < int64_t(1) << 40, "born: from 0 to 2^40 - 1");
+  within(islands, 1, 1000000, "islands"), within(island, 0, int(islands) - 1, "island");
   same_count(code, data, lengths);
   const size_t size = size_t(s.population), room = size_t(s.room());
-  expect(code.shape(0) == size && values.shape(0) == size, "code: as many rows as the population");
+  expect(code.shape(0) == size && values.shape(0) == size && ancestors.shape(0) == size,
+         "code: as many rows as the population");
   expect(code.shape(1) == room, "code: as many instructions as the three of `most`");
 
   const int at[] = {0, s.most[SETUP], s.most[SETUP] + s.most[PREDICT], s.room()};
@@ -342,6 +344,7 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
     for (int c = 0; c < COMPONENTS; c++) one.length[c] = lengths(p, c);
     state.values[p] = {values(p, 0), values(p, 1)};
   }
+  state.ancestors.assign(ancestors.data(), ancestors.data() + size), state.island = island, state.islands = islands;
   std::copy_n(counts.data(), COUNTS, state.counts);
   state.canonical = cache_of(canonical_keys, canonical_values, canonical_hits, "canonical");
   state.prints = cache_of(print_keys, print_values, print_hits, "prints");
@@ -353,12 +356,12 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
   }
   Rows rows(size, room), better(improvements.size() * 2, room);
   for (size_t p = 0; p < size; p++) rows.write(p, state.population[p], at);
-  auto born_at = std::make_unique<int64_t[]>(improvements.size() * 2);
+  auto born_at = std::make_unique<int64_t[]>(improvements.size() * 3);
   auto scores = std::make_unique<double[]>(improvements.size() * 2);
   for (size_t k = 0; k < improvements.size(); k++) {
     const Improvement& i = improvements[k];
     better.write(k * 2, i.child, at), better.write(k * 2 + 1, i.parent_program, at);
-    born_at[k * 2] = i.id, born_at[k * 2 + 1] = i.parent;
+    born_at[k * 3] = i.id, born_at[k * 3 + 1] = i.parent, born_at[k * 3 + 2] = i.ancestor;
     scores[k * 2] = i.fitness, scores[k * 2 + 1] = i.parent_fitness;
   }
   auto totals = std::make_unique<int64_t[]>(COUNTS);
@@ -366,11 +369,11 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
   const size_t k = improvements.size();
   return nb::make_tuple(
       nb::make_tuple(owned(std::move(rows.code), {size, room, 4}), owned(std::move(rows.data), {size, room, 3}),
-                     owned(std::move(rows.lengths), {size, 3}), moved(state.values), state.random, state.born,
+                     owned(std::move(rows.lengths), {size, 3}), moved(state.values), moved(state.ancestors), state.random, state.born,
                      state.hurdle, state.best_fitness, owned(std::move(totals), {COUNTS}), moved(state.canonical.keys),
                      moved(state.canonical.values), moved(state.canonical.hits), moved(state.prints.keys),
                      moved(state.prints.values), moved(state.prints.hits)),
-      nb::make_tuple(owned(std::move(born_at), {k, 2}), owned(std::move(scores), {k, 2}),
+      nb::make_tuple(owned(std::move(born_at), {k, 3}), owned(std::move(scores), {k, 2}),
                      owned(std::move(better.code), {k, 2, room, 4}), owned(std::move(better.data), {k, 2, room, 3}),
                      owned(std::move(better.lengths), {k, 2, 3})));
 }
@@ -395,7 +398,7 @@ NB_MODULE(_programs, m) {
         nb::arg("accuracy"), nb::arg("single"), nb::arg("limit"), nb::arg("key"), nb::arg("lanes"), nb::arg("threads"),
         nb::arg("instruction_set"));
   m.def("evolve", &evolved, nb::arg("settings"), nb::arg("code"), nb::arg("data"), nb::arg("lengths"), nb::arg("values"),
-        nb::arg("random"), nb::arg("born"), nb::arg("hurdle"), nb::arg("best_fitness"), nb::arg("counts"),
+        nb::arg("ancestors"), nb::arg("island"), nb::arg("islands"), nb::arg("random"), nb::arg("born"), nb::arg("hurdle"), nb::arg("best_fitness"), nb::arg("counts"),
         nb::arg("canonical_keys"), nb::arg("canonical_values"), nb::arg("canonical_hits"), nb::arg("print_keys"),
         nb::arg("print_values"), nb::arg("print_hits"), nb::arg("train_x"), nb::arg("train_y"), nb::arg("valid_x"),
         nb::arg("valid_y"), nb::arg("epochs"), nb::arg("accuracy"), nb::arg("single"), nb::arg("limit"), nb::arg("key"),

@@ -245,15 +245,17 @@ void evolve(const Settings& settings, State& state, Evaluator& evaluator, const 
     Program program;
     for (int c = 0; c < COMPONENTS; c++) program.part[c] = variation.part(child, c), program.length[c] = child.length[c];
     const Value value = judge.judge(program);
+    int64_t ancestor = parent < 0 ? -1 : state.ancestors[parent];
     if (value.fitness > state.best_fitness) {
       state.best_fitness = value.fitness;
-      if (parent < 0) improvements.push_back({id, -1, value.fitness, 0, child, {}});
+      if (parent < 0) improvements.push_back({id, -1, -1, value.fitness, 0, child, {}});
       else
-        improvements.push_back({id, id - 1 - (id - 1 - parent) % size, value.fitness, state.values[parent].fitness, child,
-                                state.population[parent]});
+        improvements.push_back({id, id - 1 - (id - 1 - parent) % size, ancestor, value.fitness,
+                                state.values[parent].fitness, child, state.population[parent]});
+      ancestor = state.islands * id + state.island;
     }
     const size_t place = size_t(id % size);
-    state.population[place] = child, state.values[place] = value;
+    state.population[place] = child, state.values[place] = value, state.ancestors[place] = ancestor;
     if (settings.hurdle_tasks && state.born >= size && state.born % settings.hurdle_every == 0) judge.set_hurdle();
   }
   state.counts[STEPS] += evaluator.steps - steps;

@@ -15,7 +15,6 @@ from aiga.runs.words import course_in_words
 if TYPE_CHECKING:
     import numpy as np
 
-    from aiga.brains.programs.ops import Program, Sizes
     from aiga.worlds.walker.course import Course
     from aiga.worlds.walker.episode import Walk
 
@@ -66,6 +65,20 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Study:
+    """What a run found, looked into when somebody asks for it on the page. None of this imports JAX.
+
+    `tell(config, events, which)` is plain JSON data about what has the number `which`, None where nothing
+    has; `events` are those of `kinds`, as they are stored. A run's events are only ever added to, and what
+    was told once is told again: `which` must not change its meaning.
+    """
+
+    kinds: Sequence[str]
+    tell: Callable[[Mapping[str, Any], Sequence[Any], int], Mapping[str, Any] | None]
+    best: Callable[[Sequence[Any]], int | None]  # the number of what a run has to show, from its events
+
+
+@dataclass(frozen=True)
 class Entry:
     """One system.
 
@@ -79,7 +92,8 @@ class Entry:
     modules for the page that the system brings along; `adopts(config)` says whether a run with this stored
     configuration takes courses from outside. `told(config, events)` is what `aiga show` says of a run without
     environments, from its events as they are stored; `source(config, events, which)` the text of a Python
-    module for `aiga export`, of what `which` names; ValueError where it names nothing.
+    module for `aiga export`, of what `which` names; ValueError where it names nothing. `study` is what the
+    page is told of programs that were found.
     """
 
     summary: str
@@ -95,6 +109,7 @@ class Entry:
     adopts: Callable[[Mapping[str, Any]], bool] | None = None
     told: Callable[[Mapping[str, Any], Sequence[Any]], str] | None = None
     source: Callable[[Mapping[str, Any], Sequence[Any], str], str] | None = None
+    study: Study | None = None
 
 
 def from_file(path: Path) -> Entry:
@@ -102,8 +117,8 @@ def from_file(path: Path) -> Entry:
 
     The default of `config` is a frozen dataclass; what the function returns has `init` and `step`. For the
     page the file may also have `shown`, a `Shown`, `panels`, their names, `files`, the paths of modules
-    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js, and `adopts`. Raises
-    ValueError, saying what is missing.
+    that it brings, relative to its folder and as panels/NAME.js and kinds/NAME.js, `adopts`, and `study`, a
+    `Study`. Raises ValueError, saying what is missing.
     """
     import importlib.util
     import inspect
@@ -129,6 +144,7 @@ def from_file(path: Path) -> Entry:
         panels=getattr(module, "panels", Entry.panels),
         files=[path.parent / file for file in getattr(module, "files", ())],
         adopts=getattr(module, "adopts", None),
+        study=getattr(module, "study", None),
     )
 
 
@@ -276,79 +292,29 @@ def _walker_replay(
     return f"{end} in {len(played.poses) - 1} steps, return {played.total:.1f}"
 
 
-def _improvements(events: Sequence[Any]) -> list[dict[str, Any]]:
-    return [event["data"] for event in events if event["kind"] == "improvement"]
-
-
-def _automl_zero_program(
-    config: Mapping[str, Any], improvement: Mapping[str, Any], draws: bool
-) -> tuple[Program, Sizes]:
-    """A program that was found, without what has no effect, and the sizes of its memory; with `draws` its
-    random numbers stay the same."""
-    import numpy as np
-
-    from aiga.brains.programs.ops import Program, Sizes
-    from aiga.brains.programs.simplify import simplified
-
-    stored, sizes = improvement["program"], Sizes(**config["sizes"])
-    code, data = np.array(stored["code"], np.uint8), np.array(stored["data"], np.float64)
-    program = Program(code.reshape(-1, 4), data.reshape(-1, 3), tuple(stored["lengths"]))
-    return simplified(program, sizes, draws=draws), sizes
-
-
 def _automl_zero_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
-    from aiga.brains.programs.ideas import ideas
-    from aiga.brains.programs.ops import listing
-    from aiga.worlds.supervised import images, score
+    from aiga.found_programs import told
 
-    chosen = [each for each in _improvements(events) if each["chosen"]]
-    if not chosen:
-        return "nothing found yet"
-    best = chosen[-1]
-    program, sizes = _automl_zero_program(config, best, draws=False)
-    lines = [
-        f"program {best['id']}: fitness {best['fitness']:.5f} on the tasks it was bred on, "
-        f"{best['selected']:.5f} on tasks held out; without what has no effect:",
-        "",
-        listing(program, sizes.features).rstrip(),
-        "",
-    ]
-    try:
-        accuracy = score(images(config["task"])) == "accuracy"
-    except ValueError as error:  # a folder that is no longer there takes no more with it
-        return "\n".join([*lines, f"which ideas are in it depends on its task; {error}"])
-    found = ideas(program, sizes, accuracy=accuracy)
-    lines += [f"{idea.name} ({idea.where}): {idea.text}" for idea in found]
-    return "\n".join(lines).rstrip()
-
-
-def automl_zero_program(
-    config: Mapping[str, Any], events: Sequence[Any], which: str = "best"
-) -> tuple[Program, Sizes]:
-    """A program that a run of automl-zero found, without what has no effect, and the sizes of its memory.
-
-    `config` and `events` are the run's as they are stored; `which` is best, or the number of an improvement.
-    Its random numbers are those that it drew in the run. ValueError where `which` names nothing.
-    """
-    improvement = _automl_zero_improvement(events, which)
-    return _automl_zero_program(config, improvement, draws=True)
-
-
-def _automl_zero_improvement(events: Sequence[Any], which: str) -> dict[str, Any]:
-    found = _improvements(events)
-    chosen = [each for each in found if each["chosen"]]
-    wanted = chosen[-1:] if which == "best" else [each for each in found if str(each["id"]) == which][-1:]
-    if not wanted:
-        raise ValueError(f"AGENT: best, or the number of an improvement, not '{which}'")
-    return wanted[0]
+    return told(config, events)
 
 
 def _automl_zero_source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
-    from aiga.brains.programs.source import numpy_source
+    from aiga.found_programs import source
 
-    improvement = _automl_zero_improvement(events, which)
-    program, sizes = _automl_zero_program(config, improvement, draws=True)
-    return numpy_source(program, sizes, f"Program {improvement['id']}.")
+    return source(config, events, which)
+
+
+def _automl_zero_study(
+    config: Mapping[str, Any], events: Sequence[Any], which: int
+) -> Mapping[str, Any] | None:
+    from aiga.found_programs import study
+
+    return study(config, events, which)
+
+
+def _automl_zero_best(events: Sequence[Any]) -> int | None:
+    chosen = [each["data"]["id"] for each in events if each["data"].get("chosen")]
+    return chosen[-1] if chosen else None
 
 
 SYSTEMS: dict[str, Entry] = {
@@ -387,6 +353,7 @@ SYSTEMS: dict[str, Entry] = {
         panels=("programs", "curves", "share"),
         told=_automl_zero_told,
         source=_automl_zero_source,
+        study=Study(("improvement", "tasks"), _automl_zero_study, _automl_zero_best),
     ),
 }
 

@@ -39,6 +39,7 @@ from aiga.viewer.files import IMPORTS, ROOT, TYPES, index_page, static_files
 from aiga.viewer.films import Asked, Films, packed
 from aiga.viewer.guard import Guard
 from aiga.viewer.share import gathered, written
+from aiga.viewer.studies import Studies
 
 PACE = 1.0  # seconds between two looks into a store
 QUIET = 15.0  # seconds after which a feed says that it is still there
@@ -58,6 +59,7 @@ class Page:
     entries: dict[str, Entry]
     extra: dict[str, bytes] = field(default_factory=dict)
     films: Films = field(default_factory=Films)
+    studies: Studies = field(default_factory=Studies)
 
     @contextmanager
     def store(self, request: Request) -> Any:
@@ -261,6 +263,22 @@ class Page:
                 headers={"content-disposition": f'attachment; filename="{name}"'},
             )
 
+    # -- programs -------------------------------------------------------------------------------------------
+
+    def program(self, request: Request) -> Any:
+        """One program that was found, looked into: ideas, what instructions are worth, its ancestors."""
+        text = request.path_params["id"]
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else -1
+        with self.store(request) as store:
+            entry, config = self._entry(store), self._config(store)
+            if entry is None or entry.study is None:
+                raise HTTPException(404, "run: its system finds no programs")
+            with _fitting():
+                found = self.studies.tell(store, entry.study, config, number)
+        if found is None:
+            raise HTTPException(404, "id: no such program")
+        return found
+
     def _config(self, store: Store) -> dict[str, Any]:
         run = store.run()
         assert run is not None
@@ -323,7 +341,8 @@ class Page:
             with self.store(request) as store:
                 entry = self._entry(store)
                 shown = entry.shown if entry else None
-                answers, walks = gathered(store, shown, told, self._words(store))
+                study = entry.study if entry else None
+                answers, walks = gathered(store, shown, told, self._words(store), study, self.studies)
             # The store is let go of before the walks are played, which may take a while.
             page = written(answers, walks, shown, told, self.films, self.extra)
         name = f"{request.path_params['run']}.html"
@@ -375,6 +394,7 @@ def application(page: Page, *, hosts: Sequence[str] | None, token: str | None = 
         f"{run}/strangest": page.strangest,
         f"{run}/video": page.video,
         f"{run}/share": page.share,
+        f"{run}/programs/{{id}}": page.program,
     }
     few = _Few()
     post = {f"{run}/films": page.films_on_a_drawing, f"{run}/candidates": page.propose}

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from aiga.registry import Shown
+from aiga.registry import Shown, Study
 from aiga.runs.store import Store
 from aiga.viewer import reading
 from aiga.viewer.files import index_page, static_files
 from aiga.viewer.films import Asked, Films, packed
+from aiga.viewer.studies import Studies
 
 MOST_ENVIRONMENTS = 400  # of which a file says everything: the active ones, then the latest solved and born
 MOST_FILMS = 32
@@ -27,10 +28,16 @@ POLICY = (
 
 
 def gathered(
-    store: Store, shown: Shown | None, told: dict[str, Any], say: Callable[[Any], str]
+    store: Store,
+    shown: Shown | None,
+    told: dict[str, Any],
+    say: Callable[[Any], str],
+    study: Study | None = None,
+    studies: Studies | None = None,
 ) -> tuple[dict[str, Any], dict[int, Asked]]:
     """The answers that the file holds, by path, and the walks that are still to be played, by environment.
-    `told` is what the page is told of the run, `say` puts a course into words."""
+    `told` is what the page is told of the run, `say` puts a course into words; of what was found the best is
+    looked into."""
     path = _path(told)
     with store.snapshot():
         environments = reading.environments(store)
@@ -48,8 +55,19 @@ def gathered(
         }
         # A panel of its own asks for a system's own events, from the first one on.
         for kind in reading.own_kinds(store):
-            some = {"events": reading.events(store, [kind], 0)}
-            answers[f"{path}/events?kinds={kind}&after=0&limit={reading.MOST_EVENTS}"] = some
+            after, more = 0, True
+            while more:
+                some = reading.events(store, [kind], after)
+                answers[f"{path}/events?kinds={kind}&after={after}&limit={reading.MOST_EVENTS}"] = {
+                    "events": some
+                }
+                more = study is not None and kind in study.kinds and len(some) == reading.MOST_EVENTS
+                # As the panel asks on: the last iteration may not have been told whole.
+                after = max(after + 1, some[-1]["iteration"] - 1) if some else after
+        if study is not None and studies is not None:
+            best = study.best(reading.every(store, study.kinds))
+            if best is not None:
+                answers[f"{path}/programs/{best}"] = studies.tell(store, study, told["config"], best)
         courses = reading.courses(store, numbers)
         agents = reading.agents(store, numbers[:MOST_FILMS])
         walks = {

@@ -103,6 +103,7 @@ class State:
     data: np.ndarray  # f64[P, L, 3]
     lengths: np.ndarray  # i32[P, 3]
     fitness: np.ndarray  # f64[P, 2], of all tasks, and of those before the hurdle
+    ancestor: np.ndarray  # i64[P], name of the last improvement in its line, itself included; -1: none
     canonical: Cache
     prints: Cache
     counts: np.ndarray  # i64[7], `Counts`
@@ -110,6 +111,8 @@ class State:
     hurdle: float = 0.0
     best: Program | None = None  # that ever lived
     best_fitness: float = -1.0
+    island: int = 0  # number k has the name islands * k + island, which no individual elsewhere has
+    islands: int = 1
 
     def individual(self, row: int) -> Program:
         return kernel.unstacked(self.code[row], self.data[row], self.lengths[row])
@@ -118,8 +121,9 @@ class State:
 class Improvement(NamedTuple):
     """An individual better than all before it."""
 
-    id: int
+    id: int  # its name, as `State` has them: with one island its number
     parent: int  # -1 for one of the first population
+    ancestor: int  # the last improvement that it descends from, on any island; -1: there is none
     fitness: float
     parent_fitness: float
     program: Program
@@ -133,6 +137,7 @@ class Migrants(NamedTuple):
     data: np.ndarray
     lengths: np.ndarray
     fitness: np.ndarray
+    ancestor: np.ndarray
 
 
 class Evolved(NamedTuple):
@@ -150,8 +155,8 @@ def budget(sizes: Sizes, rules: Rules, examples: int, factor: float = 4.0) -> fl
     return float(factor * (setup + rules.epochs * examples * step))
 
 
-def begin(seed: int, config: Config) -> State:
-    """An island nobody lives on yet; `seed` from 0 to 2^64 - 1."""
+def begin(seed: int, config: Config, island: int = 0, islands: int = 1) -> State:
+    """An island nobody lives on yet, number `island` of `islands`; `seed` from 0 to 2^64 - 1."""
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"seed: from 0 to 2^64 - 1, not {seed}")
     count, room = config.population, sum(config.most)
@@ -163,9 +168,12 @@ def begin(seed: int, config: Config) -> State:
         data=np.zeros((count, room, 3)),
         lengths=np.zeros((count, 3), np.int32),
         fitness=np.zeros((count, 2)),
+        ancestor=np.full(count, -1, np.int64),
         canonical=Cache.empty(config.cache),
         prints=Cache.empty(config.cache),
         counts=np.zeros(len(Counts._fields), np.int64),
+        island=island,
+        islands=islands,
     )
 
 
@@ -186,16 +194,17 @@ def evolve(
 
     old = state
     first, better = _programs.evolve(
-        _settings(config), old.code, old.data, old.lengths, old.fitness, old.random, old.born, old.hurdle,
-        old.best_fitness, old.counts, *_arrays(old.canonical), *_arrays(old.prints), *tasks.arrays,
-        *rules.numbers, individuals, instruction_set,
+        _settings(config), old.code, old.data, old.lengths, old.fitness, old.ancestor, old.island,
+        old.islands, old.random, old.born, old.hurdle, old.best_fitness, old.counts,
+        *_arrays(old.canonical), *_arrays(old.prints), *tasks.arrays, *rules.numbers, individuals,
+        instruction_set,
     )  # fmt: skip
-    code, data, lengths, fitness, random, born, hurdle, best_fitness, counts, *caches = first
-    improvements = _improvements(*better)
+    code, data, lengths, fitness, ancestor, random, born, hurdle, best_fitness, counts, *caches = first
+    improvements = _improvements(old, *better)
     best = improvements[-1].program if improvements else old.best
     state = State(
-        random, code, data, lengths, fitness, Cache(*caches[:3]), Cache(*caches[3:]), counts, born, hurdle,
-        best, best_fitness,
+        random, code, data, lengths, fitness, ancestor, Cache(*caches[:3]), Cache(*caches[3:]), counts, born,
+        hurdle, best, best_fitness, old.island, old.islands,
     )  # fmt: skip
     return Evolved(state, improvements, Counts(*(int(n) for n in counts - old.counts)))
 
@@ -203,13 +212,13 @@ def evolve(
 def emigrants(state: State, count: int, seed: int) -> Migrants:
     """`count` individuals drawn with replacement, by `seed` alone."""
     rows = np.random.default_rng(seed).integers(len(state.code), size=count)
-    return Migrants(state.code[rows], state.data[rows], state.lengths[rows], state.fitness[rows])
+    return Migrants(*(getattr(state, name)[rows] for name in Migrants._fields))
 
 
 def immigrate(state: State, migrants: Migrants) -> State:
     """The island with `migrants` as its youngest, the oldest gone, their fitness as it was at home.
 
-    They are no improvement: whoever watches both islands has been told of them.
+    They are no improvement: whoever watches both islands has been told of them. Their ancestors stay theirs.
     """
     size = len(state.code)
     rows = np.arange(state.born, state.born + len(migrants.code)) % size
@@ -242,12 +251,21 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _improvements(
-    ids: np.ndarray, scores: np.ndarray, code: np.ndarray, data: np.ndarray, lengths: np.ndarray
+    island: State,
+    ids: np.ndarray,
+    scores: np.ndarray,
+    code: np.ndarray,
+    data: np.ndarray,
+    lengths: np.ndarray,
 ) -> list[Improvement]:
+    def name(number: int) -> int:
+        return number if number < 0 else island.islands * number + island.island
+
     return [
         Improvement(
-            int(ids[k, 0]),
-            int(ids[k, 1]),
+            name(int(ids[k, 0])),
+            name(int(ids[k, 1])),
+            int(ids[k, 2]),
             float(scores[k, 0]),
             float(scores[k, 1]),
             kernel.unstacked(code[k, 0], data[k, 0], lengths[k, 0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -148,44 +149,39 @@ class Step:
     improvement: Improvement
     changes: list[Change]  # from the step before it; of the first, all instructions are new
     gain: float  # of fitness, over the step before it
-    direct: bool  # its parent is the step before it, not only a program like that
-    mutation: list[Change] | None  # from its parent, where there is one
+    direct: bool  # a child of the step before it, not only a descendant
+    mutation: list[Change] | None  # from its parent, where that is known
 
 
-def lineage(improvements: Sequence[Improvement], sizes: Sizes, least: float = 0.0) -> list[Step]:
-    """The way from the first program to the best, which is the last of `improvements`.
+def lineage(
+    improvements: Sequence[Improvement], sizes: Sizes, least: float = 0.0, most: int | None = None
+) -> list[Step]:
+    """The ancestors of the last of `improvements`, the first one first, and itself: every step descends from
+    the one before it.
 
-    Where the parent of a step was no improvement itself, its ancestors are not known; then the step before it
-    is the earlier improvement that takes the fewest changes, and the step says that it is not direct. Steps
-    that gained less than `least` become part of the next one; the first and the last are always there.
+    Steps that gained less than `least` become part of the next one, and, while there are more than `most`, so
+    do those that gained least; the first and the last are always there.
     """
     if not improvements:
         return []
-    chain, direct = [improvements[-1]], []
-    while chain[-1].parent >= 0:
-        child = chain[-1]
-        earlier = [i for i in improvements if i.id < child.id and i.fitness < child.fitness]
-        parents = [i for i in earlier if i.id == child.parent]
-        if not parents and not earlier:
-            break
-        source = child.program if child.parent_program is None else child.parent_program
-        nearest = parents or [min(earlier, key=lambda i: (len(changes(i.program, source, sizes)), -i.id))]
-        direct.append(bool(parents))
-        chain.append(nearest[0])
-    kept, known = [chain[-1]], [False]
-    for each, parent in zip(chain[-2::-1], direct[::-1], strict=True):
-        last = kept[-1].fitness
-        if each.fitness - last >= least or each is chain[0]:
+    known, chain = {each.id: each for each in improvements}, [improvements[-1]]
+    while (before := known.pop(chain[-1].ancestor, None)) is not None:
+        chain.append(before)
+    kept = [chain[-1]]
+    for each in chain[-2::-1]:
+        if each.fitness - kept[-1].fitness >= least or each is chain[0]:
             kept.append(each)
-            known.append(parent and kept[-2].id == each.parent)
-    chain, direct = kept, known
+    while most is not None and len(kept) > max(most, 2):
+        gains = [kept[k].fitness - kept[k - 1].fitness for k in range(1, len(kept) - 1)]
+        del kept[1 + int(np.argmin(gains))]
+    direct = [False, *(each.parent == before.id for before, each in pairwise(kept))]
     steps, nothing, fitness = [], Program.of(), 0.0
-    for each, known in zip(chain, direct, strict=True):
+    for each, child in zip(kept, direct, strict=True):
         mutation = None
         if each.parent_program is not None:
             mutation = changes(each.parent_program, each.program, sizes)
         made = changes(steps[-1].improvement.program if steps else nothing, each.program, sizes)
-        steps.append(Step(each, made, each.fitness - fitness, known, mutation))
+        steps.append(Step(each, made, each.fitness - fitness, child, mutation))
         fitness = each.fitness
     return steps
 
@@ -202,7 +198,7 @@ def told(steps: Sequence[Step], worth: Sequence[Ablation] = (), most: int = 12) 
             lines.append(f"Individual {each.id} came first, with fitness {each.fitness:.4f}:")
         else:
             before = steps[number - 1].improvement.id
-            how = f"a child of {before}" if step.direct else f"of a kin to {before}"
+            how = f"a child of {before}" if step.direct else f"a descendant of {before}"
             lines.append(f"Individual {each.id}, {how}, reached {each.fitness:.4f} ({step.gain:+.4f}):")
         seen = [change for change in step.changes if change.live]
         lines += [f"  {_sentence(change)}" for change in seen[:most]]
@@ -212,6 +208,7 @@ def told(steps: Sequence[Step], worth: Sequence[Ablation] = (), most: int = 12) 
             lines.append(f"  {'and ' if seen else 'only '}{counted}")
     live = [ablation for ablation in worth if ablation.live]
     if live:
+        lines += [""] if lines else []
         lines.append("What fitness loses without each instruction:")
         width = max(len(ablation.text) for ablation in live)
         for part in PARTS:

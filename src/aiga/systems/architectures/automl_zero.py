@@ -98,6 +98,8 @@ class Found:
 
     id: int  # islands x its number on its island + the island's number
     parent: int | None  # None for one of the first population
+    ancestor: int | None  # the improvement that its line came through last, on whatever island; or none
+    individuals: int  # judged on all islands until then
     fitness: float
     parent_fitness: float
     selected: float  # fitness on the tasks held out
@@ -133,7 +135,7 @@ class AutoMLZero:
         """Islands that nobody lives on yet. ValueError, naming the field, for what does not fit the tasks."""
         seed, *seeds = _seeds(key, 1 + self.config.islands)
         search = self._search(seed)
-        islands = tuple(evolution.begin(each, search) for each in seeds)
+        islands = tuple(evolution.begin(each, search, k, len(seeds)) for k, each in enumerate(seeds))
         # Nothing is born; what the kernel finds wrong it says now.
         evolution.evolve(search, islands[0], self.tasks("search", seed), 0, self.rules(seed))
         self.tasks("select", seed)
@@ -152,11 +154,14 @@ class AutoMLZero:
         if config.migrate_every and (now + 1) % config.migrate_every == 0:
             islands = self.migrate(key, islands, log)
         best, chosen = state.best, state.chosen
-        for found in self.select(state.seed, evolved):
-            fitter, selected = _beats(found, best, "fitness"), _beats(found, chosen, "selected")
-            best, chosen = found if fitter else best, found if selected else chosen
-            if fitter or selected:
-                log.append(self._improvement(found, selected))
+        if not now:
+            # As text: readers in JavaScript have no such numbers.
+            log.append(Event("tasks", {"seed": str(state.seed)}))
+        for found in self.select(state.seed, evolved, state.individuals):
+            selected = _beats(found, chosen, "selected")
+            best, chosen = found if _beats(found, best, "fitness") else best, found if selected else chosen
+            # Also those that others surpass: any of them may turn out an ancestor of what comes.
+            log.append(self._improvement(found, selected))
         born = state.individuals + config.chunk * config.islands
         state = State(now + 1, state.seed, islands, born, best, chosen, state.data)
         return state, [*log, self._report(state, [each.counts for each in evolved])]
@@ -197,20 +202,23 @@ class AutoMLZero:
             evolution.immigrate(each, leaving[source]) for each, source in zip(islands, sources, strict=True)
         )
 
-    def select(self, seed: int, evolved: Sequence[evolution.Evolved]) -> list[Found]:
-        """What was better than all before it on its island, oldest first, judged on the tasks held out."""
-        count = len(evolved)
+    def select(self, seed: int, evolved: Sequence[evolution.Evolved], before: int = 0) -> list[Found]:
+        """What was better than all before it on its island, oldest first, judged on the tasks held out;
+        `before` individuals were judged before this chunk."""
+        count, chunk = len(evolved), self.config.chunk
         found = sorted(
             (
                 Found(
-                    count * better.id + island,
-                    None if better.parent < 0 else count * better.parent + island,
+                    better.id,
+                    None if better.parent < 0 else better.parent,
+                    None if better.ancestor < 0 else better.ancestor,
+                    before + better.id - count * (each.state.born - chunk) + 1,
                     better.fitness,
                     better.parent_fitness,
                     0.0,
                     better.program,
                 )
-                for island, each in enumerate(evolved)
+                for each in evolved
                 for better in each.improvements
             ),
             key=lambda each: each.id,
@@ -256,6 +264,8 @@ class AutoMLZero:
                 "id": found.id,
                 "island": found.id % self.config.islands,
                 "parent": found.parent,
+                "ancestor": found.ancestor,
+                "individuals": found.individuals,
                 "fitness": found.fitness,
                 "parent_fitness": found.parent_fitness,
                 "selected": found.selected,
