@@ -1,9 +1,10 @@
 """Tasks of supervised learning for programs that learn: made up, of handwritten digits, or of your own data.
 
-Real et al. 2020, arXiv 2003.03384: `linear` is the regression of its section 4.1, `teacher` its two-layer
-network with rectifiers, `digits` and `folder:PATH` its projected binary classification, with small images in
-the place of CIFAR-10. Axis letters: N tasks, T examples to learn from, V to be judged on, F features, I
-images of D pixels each.
+Real et al. 2020, arXiv 2003.03384: `linear` and `affine` are the regressions of its section 4.1, `teacher`
+its two-layer network with rectifiers, `digits` and `folder:PATH` its projected binary classification, with
+small images in the place of CIFAR-10. `digits-rest` is one digit against the nine others, as many examples of
+both. Axis letters: N tasks, T examples to learn from, V to be judged on, F features, I images of D pixels
+each.
 
 Of every class a quarter of the images is kept back: tasks of `test` are judged on those and nothing else is.
 The same arguments, and the same files, give the same bytes.
@@ -19,9 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-NAMES = ("linear", "teacher", "digits", "folder:PATH")
+NAMES = ("linear", "affine", "teacher", "digits", "digits-rest", "folder:PATH")
+MADE_UP = {"linear", "affine", "teacher"}
 KINDS = ("search", "select", "test")
 HELD_OUT = 0.2  # of all pairs of classes, to select by, and as many more to test on: 9 and 9 of 45
+REST = -1  # in the place of a class: all classes but the other one
 MOST_CLASSES = 1000  # whole numbers of more values are quantities
 KEPT_BACK = 0.25  # of the images of every class, to test on
 
@@ -46,29 +49,31 @@ class Shape:
 
 def check(name: str) -> str:
     """Itself. ValueError, naming `task`, for the name of no task."""
-    if name not in ("linear", "teacher", "digits") and not (name.startswith("folder:") and name[7:]):
+    if name not in NAMES[:-1] and not (name.startswith("folder:") and name[7:]):
         raise ValueError(f"task: one of {', '.join(NAMES)}, not {name!r}")
     return name
 
 
 def score(name: str) -> str:
     """What counts in this task, "rmse" or "accuracy"."""
-    return "accuracy" if name not in ("linear", "teacher") and _classes(images(name)[1]) else "rmse"
+    return "accuracy" if name not in MADE_UP and _classes(images(name)[1]) else "rmse"
 
 
 def tasks(name: str, kind: str, count: int, shape: Shape, seed: int) -> Examples:
     """`count` tasks to search on, to select by or to test on, by `kind`.
 
     Where classes are told apart, task k is about pair k, from the beginning again when all had their turn,
-    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more. Tests have at most as many examples to judge on as were kept back. ValueError,
-    naming the field, for what cannot be.
+    each with a projection of its own; no kind has a pair of another one, if there are five pairs or more.
+    Tests have at most as many examples to judge on as were kept back. ValueError, naming the field, for what
+    cannot be.
     """
     if kind not in KINDS:
         raise ValueError(f"kind: one of {', '.join(KINDS)}, not {kind!r}")
     check(name)
     streams = [np.random.default_rng([seed, KINDS.index(kind), k]) for k in range(count)]
-    if name in ("linear", "teacher"):
-        made = [(_linear if name == "linear" else _teacher)(rng, shape) for rng in streams]
+    if name in MADE_UP:
+        make = {"linear": _linear, "affine": _affine, "teacher": _teacher}[name]
+        made = [make(rng, shape) for rng in streams]
     else:
         made = _of_images(name, kind, streams, shape, seed)
     x, y = (np.stack(part) for part in zip(*made, strict=True))
@@ -79,7 +84,10 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int) -> Examples
 def pairs(y: np.ndarray, kind: str, seed: int) -> list[tuple[int, int]]:
     """Pairs of the classes in `y` [I] for tasks of this kind: 27 of 45 to search on, 9 to select by, 9 to
     test on. With fewer than five pairs all are for everything."""
-    every = list(combinations((int(c) for c in np.unique(y)), 2))
+    return _dealt(list(combinations((int(c) for c in np.unique(y)), 2)), kind, seed)
+
+
+def _dealt(every: list[tuple[int, int]], kind: str, seed: int) -> list[tuple[int, int]]:
     order = [every[k] for k in np.random.default_rng([seed, 3]).permutation(len(every))]
     held = int(HELD_OUT * len(order))
     if not held:
@@ -92,7 +100,7 @@ def images(name: str) -> tuple[np.ndarray, np.ndarray]:
 
     A folder has x.npy, whose first axis is I, and y.npy. ValueError, naming the file, for what is wrong.
     """
-    if name == "digits":
+    if name in ("digits", "digits-rest"):
         path = resources.files("aiga") / "worlds" / "digits.npz"
         with resources.as_file(path) as file, np.load(file, allow_pickle=False) as arrays:
             return arrays["x"], arrays["y"]
@@ -126,6 +134,11 @@ def _linear(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndar
     return x, (x * weights).sum(-1)
 
 
+def _affine(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _linear(rng, shape)
+    return x, y + rng.normal()
+
+
 def _teacher(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     hidden, output = rng.normal(size=(shape.features, shape.features)), rng.normal(size=shape.features)
     x = rng.normal(size=(shape.train + shape.valid, shape.features))
@@ -139,9 +152,13 @@ def _of_images(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     x, y = images(name)
     groups: list[tuple[int | None, ...]] = [*pairs(y, kind, seed)] if _classes(y) else [(None,)]
+    if name == "digits-rest":
+        groups = [*_dealt([(REST, int(c)) for c in np.unique(y)], kind, seed)]
     known, kept = [], []
     for group in groups:
-        halves = [_halves(label, y, seed) for label in group]
+        halves = [_halves(label, y, seed) for label in group if label != REST]
+        if REST in group:
+            halves.append(_rest(group[-1], y, seed, halves[0]))
         known.append(np.concatenate([half[0] for half in halves]))
         kept.append(np.concatenate([half[1] for half in halves]))
     fewest = min(len(rows) for rows in kept)
@@ -162,6 +179,19 @@ def _halves(label: int | None, y: np.ndarray, seed: int) -> tuple[np.ndarray, np
     rows = np.random.default_rng([seed, 4, *rows[:1]]).permutation(rows)
     kept = int(KEPT_BACK * len(rows))
     return rows[kept:], rows[:kept]
+
+
+def _rest(
+    label: int | None, y: np.ndarray, seed: int, like: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images of all other classes, as many as `like` has of its own."""
+    others = [_halves(int(c), y, seed) for c in np.unique(y) if c != label]
+    rng = np.random.default_rng([seed, 5])
+    known, kept = (
+        rng.permutation(np.concatenate(part))[: len(mine)]
+        for part, mine in zip(zip(*others, strict=True), like, strict=True)
+    )
+    return known, kept
 
 
 def _drawn(
