@@ -35,9 +35,10 @@ Presets = Mapping[str, Config]
 
 ACCEPTABLE = 0.9999  # mean fitness, on the tasks of the search and on FRESH others
 FRESH = 100
+FEATURES = 4
 LIMIT = 300_000  # individuals of one search; then another one begins, on other tasks
 BATCH = 50_000  # random programs
-BRED = 10_000_000  # individuals of a trial
+BRED = 5_000_000  # individuals of a trial
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Level:
     begin: tuple[int, int, int]
     scalars: int = 4
     more: tuple[str, ...] = ()  # operations besides the demo's
+    train: int = 100  # examples, enough for `given` to be acceptable
 
 
 def _affine(rate: float) -> Program:
@@ -62,7 +64,7 @@ LEVELS = {
     "linear, learn": Level("linear", known.linear(0.2), (0, 0, 8)),
     "linear, predict and learn": Level("linear", known.linear(0.2), (0, 2, 8)),
     "linear, all three": Level("linear", known.linear(0.2), (10, 2, 8)),
-    "affine, learn": Level("affine", _affine(0.15), (0, 0, 8), 5, ("s add",)),
+    "affine, learn": Level("affine", _affine(0.15), (0, 0, 8), 5, ("s add",), 150),
 }
 SEARCHES = ("evolution", "random search")
 
@@ -88,12 +90,13 @@ def _searching(level: Level, demo: Config) -> evolution.Config:
         f"{part}_ops": tuple(NUMBER[name] for name in (*demo.setup_ops, *level.more)) if count else ()
         for part, count in zip(("setup", "predict", "learn"), level.begin, strict=True)
     }
-    sizes = replace(demo.sizes, scalars=level.scalars)
+    sizes = replace(demo.sizes, scalars=level.scalars, features=FEATURES)
     return replace(demo.search(0.0), sizes=sizes, begin=level.begin, most=most, **operations)
 
 
 def _made(level: Level, kind: str, count: int, seed: int) -> kernel.Tasks:
-    return kernel.Tasks(*supervised.tasks(level.task, kind, count, supervised.Shape(4, 100, 100), seed))
+    shape = supervised.Shape(FEATURES, level.train, 100)
+    return kernel.Tasks(*supervised.tasks(level.task, kind, count, shape, seed))
 
 
 def _acceptable(programs: Sequence[Program], level: Level, sizes: Sizes, seed: int) -> int:
@@ -265,7 +268,7 @@ def _draw_confusion(lab: Lab, file: Path) -> None:
 
 # -- section 4.3: adaptations -------------------------------------------------------------------------------
 
-ADAPTED = 50_000  # individuals of a trial
+ADAPTED = 200_000  # individuals of a trial
 MANY = Config(
     task="digits", tasks=18, select_tasks=18, train=140, valid=100, epochs=10, combine="mean",
     sizes=Sizes(8, 14, 3, 8), most=(21, 21, 45), population=100, tournament=10, islands=1, hurdle_tasks=4,
@@ -491,7 +494,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "difficulty",
         "AutoML-Zero's evolution against random search, the rarer what is looked for",
         [f"{level}: {search}" for level in LEVELS for search in SEARCHES],
-        difficulty, _draw_efficiency, _efficiency,
+        difficulty, _draw_efficiency, _efficiency, seeds=20, minutes=30,
     ),
     "recogniser": _experiment(
         "recogniser",

@@ -330,31 +330,42 @@ class _Lab:
 
     def mean_rates(self, steps: list[_Step]) -> list[Idea]:
         """Rates that change when the elements of an address move alike, and not when their mean stays."""
-        found, f = [], self.sizes.features
-        signs = np.where(np.arange(f * f) % 2, -1.0, 1.0)
-        states = self.states[:: max(1, len(self.states) // 4)]
+        found = []
+        states = self.states[:: max(1, len(self.states) // 4)][:4]
+        code = self.program.code[self.live[: len(self.program.code)]]
+        written = {(OPERATIONS[row[0]].out, int(row[3])) for row in code}
         for address, late, _ in steps:
             places = self.places(address)
             before = [self.rate(state, address, late, places) for state in states]
-            for kind, number in [("v", n) for n in range(1, self.sizes.vectors)] + [
-                ("m", n) for n in range(self.sizes.matrices)
-            ]:
-                follows = []
+            for other in sorted(each for each in written if each[0] in ("v", "m")):
+                misses = 0
                 for state, rate in zip(states, before, strict=True):
-                    value = _at(state, (kind, number))
-                    far = 0.2 * (1 + np.abs(value).max())
-                    even = signs[: value.size] * (np.arange(value.size) < value.size // 2 * 2)
-                    rates = []
-                    for push in (np.ones(value.size), -np.ones(value.size), even, -even):
-                        moved = _fork(state)
-                        moved.memory[kind][number] = value + far * push.reshape(value.shape)
-                        rates.append(self.rate(moved, address, late, places))
-                    change = np.abs(np.array(rates) / rate - 1)
-                    follows.append(change[:2].max() > 0.01 and change[2:].max() < 0.05 * change[:2].max())
-                if np.mean(follows) > 0.5:
-                    text = f"the rate of {_name(address)} follows the mean of {_name((kind, number))}"
+                    size = np.arange(_at(state, other).size)
+                    signs = np.where(size % 2, -1.0, 1.0) * (size < len(size) // 2 * 2)
+                    far = self.shifted(state, rate, np.ones(len(size)), other, address, late, places)
+                    misses += (
+                        not far > 0.01
+                        or not self.shifted(state, rate, signs, other, address, late, places) < 0.05 * far
+                    )
+                    if 2 * misses >= len(states):
+                        break
+                else:
+                    text = f"the rate of {_name(address)} follows the mean of {_name(other)}"
                     found.append(Idea("rate from a mean", _name(address), text, {}))
         return found
+
+    def shifted(
+        self, state: Machine, rate: float, by: np.ndarray, other: Address, address: Address, late: bool,
+        places: np.ndarray,
+    ) -> float:  # fmt: skip
+        """By which share a rate changes, at most, when `other` is moved along `by` or against it."""
+        value, rates = _at(state, other), []
+        for sign in (1, -1):
+            moved = _fork(state)
+            far = 0.2 * sign * (1 + np.abs(value).max())
+            moved.memory[other[0]][other[1]] = value + far * by.reshape(value.shape)
+            rates.append(self.rate(moved, address, late, places))
+        return float(np.max(np.abs(np.array(rates) / rate - 1)))
 
     def rectifiers(self) -> list[Idea]:
         """Instructions of predict that write max(z, 0) of a z that came before and takes both signs."""
