@@ -66,7 +66,7 @@ def bytes_of(value: Any) -> Any:
     return encoded.tree, {name: array.tobytes() for name, array in encoded.arrays.items()}
 
 
-@pytest.mark.parametrize("name", ["linear", "teacher", "digits"])
+@pytest.mark.parametrize("name", ["linear", "affine", "teacher", "digits", "digits-rest"])
 def test_tasks_are_the_same_again_and_others_by_kind(name: str) -> None:
     made = [supervised.tasks(name, kind, 3, SHAPE, 5) for kind in ("search", "select", "test", "search")]
     for examples in made:
@@ -83,6 +83,17 @@ def test_the_papers_programs_learn_their_tasks(name: str, program: Program) -> N
     tasks = kernel.Tasks(*supervised.tasks(name, "search", 8, Shape(4, 1000, 100), 0))
     line, mine = kernel.evaluate([known.linear(), program], Sizes(5, 9, 2, 4), tasks, kernel.Rules(epochs=20))
     assert np.median(mine) > 0.99 if name == "linear" else np.median(mine) > np.median(line) + 0.05
+
+
+def test_one_digit_is_told_from_all_others_half_and_half() -> None:
+    seen = {kind: supervised.tasks("digits-rest", kind, 60, SHAPE, 2) for kind in supervised.KINDS}
+    for examples in seen.values():
+        assert abs(examples.train_y.mean() - 0.5) < 0.03
+    tasks = kernel.Tasks(*seen["search"])
+    scores = kernel.evaluate(
+        [known.constant(), known.network(0.1)], Sizes(5, 9, 2, 8), tasks, kernel.Rules("accuracy", 10)
+    ).mean(1)
+    assert scores[0] < 0.65 and scores[1] > 0.8
 
 
 def test_no_pair_is_searched_on_selected_by_and_tested_on() -> None:
@@ -275,7 +286,10 @@ def test_the_command_line_runs_it_on_a_folder(tmp_path: Path, capsys: pytest.Cap
     with Store.open(tmp_path / "mine") as store:
         assert store.summary().metrics["individuals"] == 3000
     assert main([*words[:-6], "--name", "other", "--task", "mnist"]) == 2
-    assert "task: one of linear, teacher, digits, folder:PATH, not 'mnist'" in capsys.readouterr().err
+    assert (
+        "task: one of linear, affine, teacher, digits, digits-rest, folder:PATH, not 'mnist'"
+        in capsys.readouterr().err
+    )
     for flags, message in (
         (["--task", f"folder:{tmp_path / 'none'}"], "none: No such file or directory"),
         (["--train", "900"], "examples in all is what a task has here, not 900 and 100"),

@@ -404,6 +404,8 @@ def test_weight_averaging_is_measured():
     for program in (total, running):
         assert "weight averaging" in names(program)
     assert "weight averaging" not in names(known.linear(), SIZES)
+    copied = Program.of([RATE], LINE, [*step, ("v add", 4, 5, 1)])  # v5 stays 0
+    assert "weight averaging" not in names(copied)
     momentum = [
         ERROR,
         ("s multiply", 2, 3, 3),

@@ -547,3 +547,23 @@ def test_sanitizers_have_no_complaint(name, tmp_path):
     done = subprocess.run([driver], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "9600 programs ran, 8000 were bred" in done.stdout
+
+
+def test_a_component_without_operations_is_given_and_stays():
+    """Whatever is bred, setup and predict are those of the linear regressor; in copies nothing is random."""
+    mine, tasks = known.linear(0.2), noise(2)
+    config = evolution.Config(
+        sizes=SIZES, population=50, begin=(0, 0, 4), most=(1, 1, 6), setup_ops=(), predict_ops=(), cache=0
+    )
+    state = evolution.evolve(config, evolution.begin(3, config, given=mine), tasks, 300).state
+    programs = [state.individual(row) for row in range(50)]
+    for program in programs:
+        assert program.lengths[:2] == (1, 1)
+        np.testing.assert_array_equal(program.code[:2], mine.code[:2])
+        np.testing.assert_array_equal(program.data[:2], mine.data[:2])
+    assert len({program.code[2:].tobytes() for program in programs}) > 10
+    with pytest.raises(ValueError, match=r"^given: at most"):
+        evolution.begin(3, replace(config, most=(0, 1, 6)), given=mine)
+    settled = evolution.settled(3, config, mine, tasks)
+    again = kernel.evaluate([settled.individual(7)], SIZES, tasks)[0]
+    assert settled.born == 50 and settled.best_fitness == settled.fitness[7, 0] == np.median(again)

@@ -52,8 +52,10 @@ class Variation {
     for (double w : settings.mutations) weight += w;
   }
 
+  // What has no operations to be made of is given, and stays.
   void create(Individual& one) {
     for (int c = 0; c < COMPONENTS; c++) {
+      if (settings.allowed[c].empty()) continue;
       one.length[c] = settings.begin[c];
       for (int k = 0; k < one.length[c]; k++) part(one, c)[k] = instruction(c);
     }
@@ -232,6 +234,7 @@ void evolve(const Settings& settings, State& state, Evaluator& evaluator, const 
     const int64_t id = state.born++;
     int parent = -1;
     if (id < size) {
+      child = state.population[size_t(id)];
       variation.create(child);
     } else {
       parent = chance.below(int(size));

@@ -298,17 +298,21 @@ def _parser() -> _Parser:
         "Without NAME: which there are.",
     )
     trial.add_argument("name", metavar="NAME", nargs="?")
-    trial.add_argument("--minutes", type=_positive, default=20.0, help="stop after so long (default: 20)")
-    trial.add_argument("--seeds", type=_count, default=5, help="of every arm (default: 5)")
     trial.add_argument(
-        "--steps", type=_count, help="of every trial (default: what the minutes allow, by the first one)"
+        "--minutes", type=_positive, help="stop after so long (default: 20, or as long as it usually takes)"
+    )
+    trial.add_argument("--seeds", type=_count, help="of every arm (default: 5, or as many as it needs)")
+    trial.add_argument(
+        "--steps",
+        type=_count,
+        help="of every trial, individuals where programs are bred (default: the experiment's number, or what "
+        "the minutes allow, by the first one)",
     )
     trial.add_argument(
         "--folder",
         type=_name,
-        default="experiments",
         help="in RUNS_DIR, for runs and results; experiments in one folder share the runs of the arms that "
-        "they have in common (default: experiments)",
+        "they have in common (default: experiments; where programs are bred, one for each experiment)",
     )
     trial.set_defaults(act=_experiment)
 
@@ -883,12 +887,11 @@ def _export_source(options: argparse.Namespace, source: Any, config: Any, events
 
 def _experiment(options: argparse.Namespace) -> int:
     from aiga.cli.settings import UserError, from_preset, nearest, presets, resolve
-    from aiga.experiments.controls import EXPERIMENTS
+    from aiga.experiments import EXPERIMENTS
     from aiga.experiments.lab import Lab, OutOfTime
-    from aiga.experiments.results import table
+    from aiga.registry import SYSTEMS
     from aiga.runs.loop import stop_on_signals
     from aiga.runs.words import counted
-    from aiga.walker_poet import Config
 
     if options.name is None:
         width = max(map(len, EXPERIMENTS))
@@ -898,31 +901,37 @@ def _experiment(options: argparse.Namespace) -> int:
         names = ", ".join(EXPERIMENTS)
         raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, EXPERIMENTS)}")
     experiment = EXPERIMENTS[options.name]
-    folder = options.runs_dir / options.folder
-    configs = {name: resolve(Config(), from_preset(Config, "poet", name)) for name in presets("poet")}
+    folder = options.runs_dir / (options.folder or experiment.folder)
+    seeds, system, default = (
+        options.seeds or experiment.seeds,
+        experiment.system,
+        SYSTEMS[experiment.system].config(),
+    )
+    configs = {name: resolve(default, from_preset(type(default), system, name)) for name in presets(system)}
     with (
         stop_on_signals() as stop,
         Lab(
             folder,
             options.name,
             experiment.arms,
-            range(options.seeds),
+            range(seeds),
             experiment.runs or len(experiment.arms),
-            options.minutes * 60,
+            (options.minutes or experiment.minutes) * 60,
             options.steps,
             stop,
             lambda line: print(line, flush=True),
+            experiment.unit,
         ) as lab,
     ):
         try:
             experiment.run(lab, configs)
-            end = counted(options.seeds, "seed")
+            end = counted(seeds, "seed")
         except OutOfTime:
             end = "not finished; the same command goes on"
         found = lab.results.values()
-        steps = f"{lab.steps:,} steps a trial, " if lab.steps else ""
+        steps = f"{lab.steps:,} {experiment.unit} a trial, " if lab.steps else ""
         print(f"\n{experiment.summary}: {steps}{end}\n")
-        print(table(found, experiment.arms))
+        print(experiment.tell(lab))
         if found:
             picture = folder / f"{options.name}.png"
             experiment.draw(lab, picture)

@@ -1,1 +1,5 @@
 """The papers' control experiments, one command each: `aiga experiment NAME`."""
+
+from aiga.experiments import controls, programs
+
+EXPERIMENTS = controls.EXPERIMENTS | programs.EXPERIMENTS

@@ -8,7 +8,7 @@ better gait. docs/results.md says what came out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path as File
@@ -19,7 +19,7 @@ import numpy as np
 from aiga import walker_poet, walker_ppo
 from aiga.brains import MLP
 from aiga.experiments import results
-from aiga.experiments.lab import Lab, environments
+from aiga.experiments.lab import Experiment, Lab, environments
 from aiga.interfaces import Evaluate
 from aiga.play import Arena, evaluation_seeds
 from aiga.runs.loop import Step
@@ -47,17 +47,6 @@ class Led(Config):
     """POET on the direct path to `target`."""
 
     target: Genes = field(default_factory=Genes)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """`run` works through a lab's trials; `draw` puts what it found so far into a picture."""
-
-    summary: str
-    arms: tuple[str, ...]
-    run: Callable[[Lab, Mapping[str, Config]], None]
-    draw: Callable[[Lab, File], None]
-    runs: int = 0  # for each seed; 0 where each arm is one
 
 
 def difficulty(course: Course) -> float:

@@ -3,20 +3,22 @@
 A trial is one arm with one seed. Its run is kept in the laboratory's folder like any other run, so it can be
 shown, replayed and continued, and a trial that was interrupted goes on where it stopped. Experiments that
 share a folder share the runs of the arms they have in common. Every trial gets the same number of steps of
-the world; the first one, bounded by the clock, says how many.
+the world, or of what else its system counts; the first one, bounded by the clock, says how many. Trials that
+are too short to be worth a run are functions, and only what they measure is kept.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aiga.experiments.results import Results
+from aiga.experiments.results import Results, table
 from aiga.interfaces import System
 from aiga.runs.codec import decode, plain
 from aiga.runs.loop import Step, drive
@@ -29,6 +31,24 @@ Measure = Callable[[Store], Mapping[str, float]]
 
 class OutOfTime(Exception):
     """The time is over; what was finished is kept."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`run` works through a lab's trials, given the presets of `system`; `draw` puts what it found so far
+    into a picture, `tell` into words."""
+
+    summary: str
+    arms: tuple[str, ...]
+    run: Callable[[Lab, Mapping[str, Any]], None]
+    draw: Callable[[Lab, Path], None]
+    runs: int = 0  # for each seed; 0 where each arm is one
+    tell: Callable[[Lab], str] = lambda lab: table(lab.results.values(), lab.arms)
+    system: str = "poet"
+    unit: str = "steps"  # the metric by which a trial's length is counted
+    folder: str = "experiments"  # unless another one is asked for
+    seeds: int = 5
+    minutes: float = 20.0
 
 
 @dataclass
@@ -45,6 +65,7 @@ class Lab:
     steps: int | None = None  # of every trial; by default as many as the first one gets through
     stop: Callable[[], bool] = lambda: False
     say: Callable[[str], None] = lambda line: None
+    unit: str = "steps"
     begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -65,6 +86,54 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.results.close()
+
+    @property
+    def over(self) -> bool:
+        return self.stop() or time.monotonic() - self.begun > self.seconds
+
+    def budget(self, usual: int) -> int:
+        """The number of steps of every trial: `usual`, unless the folder or the user has said another."""
+        self.results.set_steps(usual)
+        self.steps = self.results.steps()
+        assert self.steps is not None
+        return self.steps
+
+    def measure(
+        self,
+        trials: Iterable[tuple[str, int]],
+        measure: Callable[[str, int], Mapping[str, float]],
+        threads: int = 1,
+    ) -> None:
+        """Measures what is not known yet of these arms and seeds, so many at a time, and keeps each at once.
+
+        `measure` runs in a thread and may raise OutOfTime, where `over` is true, to give its trial up. Raises
+        OutOfTime when not all is known.
+        """
+
+        def begin(arm: str, seed: int) -> Mapping[str, float]:
+            if self.over:
+                raise OutOfTime
+            return measure(arm, seed)
+
+        with ThreadPoolExecutor(threads) as pool:
+            waiting: dict[Future[Mapping[str, float]], tuple[str, int]] = {
+                pool.submit(begin, *trial): trial for trial in trials if not self.results.has(*trial)
+            }
+            late, self._said = False, time.monotonic() - EVERY
+            try:
+                for done, each in enumerate(as_completed(waiting), 1):
+                    try:
+                        self.results.put(*waiting[each], each.result())
+                    except OutOfTime:
+                        late = True
+                        continue
+                    if time.monotonic() - self._said > EVERY:
+                        arm, seed = waiting[each]
+                        self._tell(f"{arm}, seed {seed}: {done} of {len(waiting)}")
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        if late:
+            raise OutOfTime
 
     def trial(
         self,
@@ -93,14 +162,14 @@ class Lab:
         def listen(step: Step) -> None:
             nonlocal steps, worked
             worked += step.seconds
-            found = [e.data["steps"] for e in step.events if e.kind == "metric" and "steps" in e.data]
+            found = [e.data[self.unit] for e in step.events if e.kind == "metric" and self.unit in e.data]
             steps = found[-1] if found else steps
             if time.monotonic() - self._said > EVERY:
                 goal = f" of {self.steps / 1e6:.0f}" if self.steps else ""
-                self._tell(f"  iteration {step.iteration}, {steps / 1e6:.0f}{goal} M steps")
+                self._tell(f"  iteration {step.iteration}, {steps / 1e6:.0f}{goal} M {self.unit}")
 
         def over() -> bool:
-            if self.stop() or time.monotonic() - self.begun > self.seconds:
+            if self.over:
                 return True
             if (self.steps is None or not patient) and worked > share:
                 return True
@@ -112,11 +181,11 @@ class Lab:
             if (stored := store.run()) is not None:
                 if stored.config != run.config:
                     raise RunError(f"{folder.name}: was begun with another configuration")
-                steps = store.summary().metrics.get("steps") or 0.0
+                steps = store.summary().metrics.get(self.unit) or 0.0
                 worked = sum(row["seconds"] for row in store.rows("clock"))
             if not over():
                 drive(system, store, run, stop=over, listen=[listen, watch])
-            if self.stop() or time.monotonic() - self.begun > self.seconds:
+            if self.over:
                 raise OutOfTime
             if self.steps is None:
                 self.results.set_steps(int(steps))
@@ -132,7 +201,7 @@ class Lab:
         return self.folder / f"{arm.replace(' ', '-')}-{seed}"
 
     def curves(self, metric: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-        """By arm: `metric` over steps, one pair of arrays per finished trial."""
+        """By arm: `metric` over `unit`, one pair of arrays per finished trial."""
         found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for arm in self.arms:
             for seed in self.seeds:
@@ -142,9 +211,9 @@ class Lab:
                     rows = store.rows("metrics")
                 by_name = {
                     name: np.array([row["value"] for row in rows if row["name"] == name], float)
-                    for name in ("steps", metric)
+                    for name in (self.unit, metric)
                 }
-                found.setdefault(arm, []).append((by_name["steps"], by_name[metric]))
+                found.setdefault(arm, []).append((by_name[self.unit], by_name[metric]))
         return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from scipy import stats
 
 RESAMPLES = 10_000
 metadata = sa.MetaData()
@@ -93,29 +94,84 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def table(found: Mapping[str, Mapping[str, Mapping[int, float]]], arms: Sequence[str]) -> str:
-    """Mean and interval of every measure for every arm, a Markdown table; below, for each arm after the
-    first, what it has more than the first, seed by seed."""
+def normal(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean by Student's t. NaN below two values."""
+    numbers = np.asarray(values, float)
+    if len(numbers) < 2:
+        return float("nan"), float("nan")
+    wide = stats.t.ppf(0.975, len(numbers) - 1) * numbers.std(ddof=1) / np.sqrt(len(numbers))
+    return float(numbers.mean() - wide), float(numbers.mean() + wide)
+
+
+def share(count: int, total: int) -> tuple[float, float]:
+    """The exact 95 % interval of a probability (Clopper and Pearson 1934) that `count` of `total` show."""
+    low = stats.beta.ppf(0.025, count, total - count + 1) if count else 0.0
+    high = stats.beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
+    return float(low), float(high)
+
+
+def rate_ratio(count: int, total: float, other: int, of: float) -> tuple[float, float, float]:
+    """How many times as often something came in `total` as another thing in `of`, and its 95 % interval.
+
+    Both are taken to come at constant rates. Given how many came in all, those of the first kind are
+    binomial, so the interval is exact (Przyborowski and Wilenski 1940). Where the other never came, the ratio
+    and its upper end are infinite. NaN, and no bounds, where nothing came.
+    """
+    if not count + other:
+        return float("nan"), 0.0, float("inf")
+    low, high = (p / (1 - p) * of / total if p < 1 else float("inf") for p in share(count, count + other))
+    return (count * of / (other * total) if other else float("inf")), low, high
+
+
+def middle(values: Sequence[float] | np.ndarray) -> tuple[float, float, float, float]:
+    """The median, an interval of it from one of the values to another, and how sure that is.
+
+    No distribution is assumed: the ends are the values that come k-th from both sides, the narrowest pair
+    that is sure by 95 %, or the least and the largest (sure by 94 % for five).
+    """
+    numbers = np.sort(np.asarray(values, float))
+    count, cut = len(numbers), 0
+    sure = [1 - 2 * float(stats.binom.cdf(k, count, 0.5)) for k in range((count + 1) // 2)]
+    while cut + 1 < len(sure) and sure[cut + 1] >= 0.95:
+        cut += 1
+    return (
+        float(np.median(numbers)),
+        float(numbers[cut]),
+        float(numbers[count - 1 - cut]),
+        max(sure[cut], 0.0),
+    )
+
+
+def table(
+    found: Mapping[str, Mapping[str, Mapping[int, float]]], arms: Sequence[str], apart: bool = True
+) -> str:
+    """Mean and interval of every measure for every arm, a Markdown table; below, unless they are not to be
+    told apart, for each arm after the first, what it has more than the first, seed by seed."""
     found = measured(found, arms)
     rows: list[tuple[str, list[Mapping[int, float]]]] = [
         (arm, [by_arm.get(arm, {}) for by_arm in found.values()]) for arm in arms
     ]
-    for arm, mine in rows[1 : len(arms)]:
-        apart: list[Mapping[int, float]] = [
+    for arm, mine in rows[1 : len(arms)] if apart else []:
+        more: list[Mapping[int, float]] = [
             {seed: by[seed] - theirs[seed] for seed in by.keys() & theirs.keys()}
             for by, theirs in zip(mine, rows[0][1], strict=True)
         ]
-        rows.append((f"{arm} - {arms[0]}", apart))
+        rows.append((f"{arm} - {arms[0]}", more))
     lines = [["", *found, "seeds"]]
     for name, cells in rows:
         numbers = [[value for value in by.values() if not np.isnan(value)] for by in cells]
         if seeds := max(map(len, numbers), default=0):
             lines.append([name, *map(_spoken, numbers), str(seeds)])
+    return markdown(lines)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table of cells, its columns as wide as they must be; the first line is its head."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    lines.insert(1, ["-" * width for width in widths])
+    rule = ["-" * width for width in widths]
     return "\n".join(
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
+        for line in (lines[0], rule, *lines[1:])
     )
 
 
@@ -147,7 +203,7 @@ def dots(found: Mapping[str, Mapping[str, Mapping[int, float]]], arms: Sequence[
             axes.vlines(place, low, high, color=f"C{place}", linewidth=1)
         axes.set_xticks(range(len(shown)), shown, rotation=20, ha="right")
         axes.set_title(measure, fontsize=10)
-        _plain(axes)
+        plain(axes)
     figure.savefig(file, dpi=120)
 
 
@@ -172,10 +228,10 @@ def curves(
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.legend(frameon=False)
-    _plain(axes)
+    plain(axes)
     figure.savefig(file, dpi=120)
 
 
-def _plain(axes: Any) -> None:
+def plain(axes: Any) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -1,8 +1,9 @@
 """Tasks of supervised learning for programs that learn: made up, of handwritten digits, or of your own data.
 
-Real et al. 2020, arXiv 2003.03384: `linear` is the regression of its section 4.1, `teacher` its two-layer
-network with rectifiers, `digits` and `folder:PATH` its projected binary classification, on small images or on
-those of a folder: arrays, or a published set in its own files (`image_files`). Axis letters: N tasks, T
+Real et al. 2020, arXiv 2003.03384: `linear` and `affine` are the regressions of its section 4.1, `teacher`
+its two-layer network with rectifiers, `digits` and `folder:PATH` its projected binary classification, on
+small images or on those of a folder: arrays, or a published set in its own files (`image_files`).
+`digits-rest` is one digit against the nine others, as many examples of both. Axis letters: N tasks, T
 examples to learn from, V to be judged on, F features, I images of D pixels each.
 
 The images of a published set's test files are kept back, else a quarter of every class: tasks of `test` are
@@ -12,18 +13,20 @@ judged on those and nothing else is. The same arguments, and the same files, giv
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from aiga.worlds import image_files
 from aiga.worlds.image_files import Images, wrong
 
-NAMES = ("linear", "teacher", "digits", "folder:PATH")
+NAMES = ("linear", "affine", "teacher", "digits", "digits-rest", "folder:PATH")
+MADE_UP = {"linear", "affine", "teacher"}
 KINDS = ("search", "select", "test")
 HELD_OUT = 0.2  # of all pairs of classes, to select by, and as many more to test on: 9 and 9 of 45
 MOST_CLASSES = 1000  # whole numbers of more values are quantities
@@ -50,7 +53,7 @@ class Shape:
 
 def check(name: str) -> str:
     """Itself. ValueError, naming `task`, for the name of no task."""
-    if name not in ("linear", "teacher", "digits") and not (name.startswith("folder:") and name[7:]):
+    if name not in NAMES[:-1] and not (name.startswith("folder:") and name[7:]):
         raise ValueError(f"task: one of {', '.join(NAMES)}, not {name!r}")
     return name
 
@@ -84,9 +87,10 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int, given: Imag
     streams = [np.random.default_rng([seed, KINDS.index(kind), k]) for k in range(count)]
     given = images(name) if given is None else given
     if given is None:
-        made = [(_linear if name == "linear" else _teacher)(rng, shape) for rng in streams]
+        make = {"linear": _linear, "affine": _affine, "teacher": _teacher}[name]
+        made = [make(rng, shape) for rng in streams]
     else:
-        made = _of_images(given, kind, streams, shape, seed)
+        made = _of_images(name, given, kind, streams, shape, seed)
     x, y = (np.stack(part) for part in zip(*made, strict=True))
     train = shape.train
     return Examples(x[:, :train], y[:, :train], x[:, train:], y[:, train:])
@@ -95,7 +99,10 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int, given: Imag
 def pairs(y: np.ndarray, kind: str, seed: int) -> list[tuple[int, int]]:
     """Pairs of the classes in `y` [I] for tasks of this kind: 27 of 45 to search on, 9 to select by, 9 to
     test on. With fewer than five pairs all are for everything."""
-    every = list(combinations((int(c) for c in np.unique(y)), 2))
+    return _dealt(list(combinations((int(c) for c in np.unique(y)), 2)), kind, seed)
+
+
+def _dealt(every: list[tuple[int, int]], kind: str, seed: int) -> list[tuple[int, int]]:
     order = [every[k] for k in np.random.default_rng([seed, 3]).permutation(len(every))]
     held = int(HELD_OUT * len(order))
     if not held:
@@ -110,9 +117,9 @@ def images(name: str) -> Images | None:
     `task` and the file, for what is wrong.
     """
     check(name)
-    if name in ("linear", "teacher"):
+    if name in MADE_UP:
         return None
-    if name == "digits":
+    if name in ("digits", "digits-rest"):
         path = resources.files("aiga") / "worlds" / "digits.npz"
         with resources.as_file(path) as file, np.load(file, allow_pickle=False) as arrays:
             return Images(arrays["x"], arrays["y"])
@@ -158,6 +165,11 @@ def _linear(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndar
     return x, (x * weights).sum(-1)
 
 
+def _affine(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _linear(rng, shape)
+    return x, y + rng.normal()
+
+
 def _teacher(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     hidden, output = rng.normal(size=(shape.features, shape.features)), rng.normal(size=shape.features)
     x = rng.normal(size=(shape.train + shape.valid, shape.features))
@@ -167,12 +179,17 @@ def _teacher(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.nda
 
 
 def _of_images(
-    given: Images, kind: str, streams: list[np.random.Generator], shape: Shape, seed: int
+    name: str, given: Images, kind: str, streams: list[np.random.Generator], shape: Shape, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     x, y, known = given.x, given.y, _known(given)
     groups: list[tuple[int | None, ...]] = [*pairs(known, kind, seed)] if _classes(known) else [(None,)]
-    labels = np.unique(known).tolist() if _classes(known) else [None]
-    halves = {label: _halves(label, given, seed) for label in labels}
+    labels: list[int] = np.unique(known).tolist() if _classes(known) else []
+    halves: dict[Any, tuple[np.ndarray, np.ndarray]] = {
+        label: _halves(label, given, seed) for label in labels or [None]
+    }
+    if name == "digits-rest":
+        groups = [*_dealt([(~label, label) for label in labels], kind, seed)]
+        halves |= {~label: _others(label, halves, seed) for label in labels}
     # Those of the smallest classes, in whichever tasks they are, so that no seed decides what is too few.
     few = sum(sorted(len(half[0]) for half in halves.values())[:2])
     if few < shape.train + (0 if kind == "test" else shape.valid):
@@ -202,6 +219,18 @@ def _halves(label: int | None, given: Images, seed: int) -> tuple[np.ndarray, np
     rows = np.random.default_rng([seed, 4, *rows[:1]]).permutation(rows)
     count = int(KEPT_BACK * len(rows))
     return rows[count:], rows[:count]
+
+
+def _others(
+    label: int, halves: Mapping[Any, tuple[np.ndarray, np.ndarray]], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of all other classes as many as there are of this one."""
+    rng, others = np.random.default_rng([seed, 5]), [half for c, half in halves.items() if c != label]
+    known, kept = (
+        rng.permutation(np.concatenate(part))[: len(mine)]
+        for part, mine in zip(zip(*others, strict=True), halves[label], strict=True)
+    )
+    return known, kept
 
 
 def _drawn(

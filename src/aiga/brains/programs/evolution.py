@@ -155,18 +155,27 @@ def budget(sizes: Sizes, rules: Rules, examples: int, factor: float = 4.0) -> fl
     return float(factor * (setup + rules.epochs * examples * step))
 
 
-def begin(seed: int, config: Config, island: int = 0, islands: int = 1) -> State:
-    """An island nobody lives on yet, number `island` of `islands`; `seed` from 0 to 2^64 - 1."""
+def begin(
+    seed: int, config: Config, island: int = 0, islands: int = 1, given: Program | None = None
+) -> State:
+    """An island nobody lives on yet, number `island` of `islands`; `seed` from 0 to 2^64 - 1.
+
+    A component function for which `config` has no operations is that of `given` in every individual, and is
+    never changed. ValueError, naming the field, for what does not fit.
+    """
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"seed: from 0 to 2^64 - 1, not {seed}")
     count, room = config.population, sum(config.most)
     if not (1 <= count <= 10_000_000 and 0 <= room <= 765):
         raise ValueError(f"population: from 1 to 10000000, and most: 255 each, not {count} and {config.most}")
+    code, data, lengths = kernel.stacked([Program.of() if given is None else given], room)
+    if np.any(lengths > config.most):
+        raise ValueError(f"given: at most {config.most} instructions, not {tuple(lengths[0].tolist())}")
     return State(
         random=seed,
-        code=np.zeros((count, room, 4), np.uint8),
-        data=np.zeros((count, room, 3)),
-        lengths=np.zeros((count, 3), np.int32),
+        code=np.repeat(code, count, 0),
+        data=np.repeat(data, count, 0),
+        lengths=np.repeat(lengths, count, 0),
         fitness=np.zeros((count, 2)),
         ancestor=np.full(count, -1, np.int64),
         canonical=Cache.empty(config.cache),
@@ -175,6 +184,20 @@ def begin(seed: int, config: Config, island: int = 0, islands: int = 1) -> State
         island=island,
         islands=islands,
     )
+
+
+def settled(seed: int, config: Config, program: Program, tasks: Tasks, rules: Rules = RULES) -> State:
+    """An island of copies of `program`, judged, as the paper's section 4.3 begins with its network.
+
+    ValueError, naming the field, for what does not fit.
+    """
+    state = begin(seed, config, given=program)
+    each = kernel.evaluate([program], config.sizes, tasks, rules)[0]
+    combine = np.median if config.combine == "median" else np.mean
+    fitness = float(combine(each))
+    partial = float(combine(each[: config.hurdle_tasks])) if config.hurdle_tasks else 0.0
+    rows = np.tile([fitness, partial], (config.population, 1))
+    return replace(state, fitness=rows, born=config.population, best=program, best_fitness=fitness)
 
 
 def evolve(

@@ -65,6 +65,17 @@ def ideas(program: Program, sizes: Sizes, *, accuracy: bool = False, key: int = 
     return sorted(found, key=lambda idea: NAMES.index(idea.name))
 
 
+def mean_rates(program: Program, sizes: Sizes, *, accuracy: bool = False, key: int = 0) -> list[Idea]:
+    """Gradient steps whose rate follows the mean of a vector or a matrix, as in the paper's section 4.3.
+
+    All its elements are moved alike, then as far with alternating signs: the first must change the rate in
+    most states, the second must not. Arguments and errors are those of `ideas`.
+    """
+    lab = _Lab.of(program.check(sizes), sizes, accuracy, key)
+    with np.errstate(all="ignore"):
+        return lab.mean_rates(lab.gradient_steps()) if len(lab.states) >= 4 else []
+
+
 class _Step(NamedTuple):
     """An address that moves along the derivative of the prediction, at once or a step late."""
 
@@ -317,6 +328,45 @@ class _Lab:
                 each.append(moved @ gradient / (gradient @ gradient))
         return float(np.median(each)) if each else np.nan
 
+    def mean_rates(self, steps: list[_Step]) -> list[Idea]:
+        """Rates that change when the elements of an address move alike, and not when their mean stays."""
+        found = []
+        states = self.states[:: max(1, len(self.states) // 4)][:4]
+        code = self.program.code[self.live[: len(self.program.code)]]
+        written = {(OPERATIONS[row[0]].out, int(row[3])) for row in code}
+        for address, late, _ in steps:
+            places = self.places(address)
+            before = [self.rate(state, address, late, places) for state in states]
+            for other in sorted(each for each in written if each[0] in ("v", "m")):
+                misses = 0
+                for state, rate in zip(states, before, strict=True):
+                    size = np.arange(_at(state, other).size)
+                    signs = np.where(size % 2, -1.0, 1.0) * (size < len(size) // 2 * 2)
+                    far = self.shifted(state, rate, np.ones(len(size)), other, address, late, places)
+                    misses += (
+                        not far > 0.01
+                        or not self.shifted(state, rate, signs, other, address, late, places) < 0.05 * far
+                    )
+                    if 2 * misses >= len(states):
+                        break
+                else:
+                    text = f"the rate of {_name(address)} follows the mean of {_name(other)}"
+                    found.append(Idea("rate from a mean", _name(address), text, {}))
+        return found
+
+    def shifted(
+        self, state: Machine, rate: float, by: np.ndarray, other: Address, address: Address, late: bool,
+        places: np.ndarray,
+    ) -> float:  # fmt: skip
+        """By which share a rate changes, at most, when `other` is moved along `by` or against it."""
+        value, rates = _at(state, other), []
+        for sign in (1, -1):
+            moved = _fork(state)
+            far = 0.2 * sign * (1 + np.abs(value).max())
+            moved.memory[other[0]][other[1]] = value + far * by.reshape(value.shape)
+            rates.append(self.rate(moved, address, late, places))
+        return float(np.max(np.abs(np.array(rates) / rate - 1)))
+
     def rectifiers(self) -> list[Idea]:
         """Instructions of predict that write max(z, 0) of a z that came before and takes both signs."""
         rows = list(self.program.part("predict"))
@@ -476,7 +526,9 @@ class _Lab:
                         for state in self.states[-2:]
                         for x in self.x[:2]
                     )
-                    summed, averaged = abs(b) < 1e-6, -1 < b < 0 and abs(a + b) < 0.02 * a
+                    summed = abs(b) < 1e-6
+                    # A share of 1 is a copy.
+                    averaged = -1 + 1e-6 < b < 0 and abs(a + b) < 0.02 * a
                     if rest < 1e-6 * size and a > 1e-6 and (summed or averaged) and used:
                         name, other = _name(address), _name(weights)
                         how = f"the sum of {other} over time" if summed else f"a running mean of {other}"
