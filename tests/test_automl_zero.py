@@ -52,8 +52,10 @@ def preset(name: str, **more: Any) -> Config:
     return replace(resolve(Config(), from_preset(Config, "automl-zero", name)), **more)
 
 
-def ran(config: Config, steps: int, seed: int = 0, threads: int = 1) -> tuple[State, list[Any]]:
-    system, key, events = AutoMLZero(config, threads), jax.random.key(seed), []
+def ran(
+    config: Config, steps: int, seed: int = 0, threads: int = 1, spread: Any = None
+) -> tuple[State, list[Any]]:
+    system, key, events = AutoMLZero(config, threads, spread), jax.random.key(seed), []
     state = system.init(key)
     for time in range(steps):
         state, told = system.step(jax.random.fold_in(key, time), state)

@@ -9,6 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +20,15 @@ import numpy as np
 import pytest
 
 from aiga.brains import MLP
+from aiga.cli import main
 from aiga.play import flatten
 from aiga.runs.store import FROM_OUTSIDE, Store, metadata
 from aiga.testing import same
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
 from aiga.worlds.walker.space import grow
+from stores import dump
+from test_automl_zero import SMALL, bytes_of, ran
 
 # Not imported here: Ray reads its settings when it is.
 if importlib.util.find_spec("ray") is None:
@@ -44,6 +50,29 @@ def processes(*names: str) -> set[int]:
     return found
 
 
+@contextmanager
+def killing(count: int) -> Iterator[list[int]]:
+    """Kills `count` of Ray's workers at work that were not there before; yields those killed."""
+    before, killed = processes("ray::"), []
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.is_set() and len(killed) < count:
+            if working := processes("ray::_work") - before - set(killed):
+                victim = working.pop()
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
+
+
 def test_the_same_bytes_as_threads_though_a_worker_is_killed() -> None:
     from aiga.play.cluster import cluster
 
@@ -51,28 +80,45 @@ def test_the_same_bytes_as_threads_though_a_worker_is_killed() -> None:
     weights = np.asarray(brain) + 0.1 * rng.normal(size=(2000, len(brain))).astype(np.float32)
     courses = [Course.flat(), grow(Genes(roughness=2.0, seed=3)), grow(Genes((0.2, 0.4), seed=4))]
     which, seeds = rng.integers(0, 3, 2000), rng.integers(0, 2**31, 2000)
-    before, killed = processes("ray::"), []
-    over = threading.Event()
-
-    def kill() -> None:
-        while not over.is_set() and len(killed) < 2:
-            if playing := processes("ray::_play") - before - set(killed):
-                victim = playing.pop()
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
-            time.sleep(0.05)
-
-    with cluster(partial(kernel.evaluator, threads=1), workers=2) as evaluate:
-        killer = threading.Thread(target=kill)
-        killer.start()
+    with killing(2) as killed, cluster(partial(kernel.evaluator, threads=1), workers=2) as evaluate:
         played = [evaluate(weights, courses, which, seeds) for _ in range(2)]
-        over.set()
-        killer.join()
         assert same(evaluate(weights[:0], courses, which[:0], seeds[:0]).lengths, np.zeros(0, np.int32))
     assert killed, "no worker was there to be killed"
     expected = kernel.evaluator()(weights, courses, which, seeds)
     for outcome in played:
         assert same(tuple(outcome), tuple(expected))
+
+
+def test_islands_have_the_bytes_of_threads_though_a_worker_is_killed() -> None:
+    from aiga.play.cluster import pool
+
+    config = replace(SMALL, islands=3, chunk=20_000, migrants=20)
+    with killing(2) as killed, pool(2) as spread:
+        bred = ran(config, 3, spread=spread)
+        # Other examples, on the same workers.
+        again = ran(config, 1, seed=1, spread=spread)
+    assert killed, "no worker was there to be killed"
+    assert [event.kind for event in bred[1]].count("migration") == 9
+    assert bytes_of(bred) == bytes_of(ran(config, 3, threads=2))
+    assert bytes_of(again) == bytes_of(ran(config, 1, seed=1, threads=2))
+
+
+def test_the_command_line_breeds_programs_on_workers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "automl-zero", "--runs-dir", str(tmp_path), "--iterations", "3", "--islands", "3"]
+    words += ["--population", "100", "--chunk", "500", "--cache", "500", "--migrate-every", "1"]
+    assert main([*words, "--name", "ray", "--engine", "ray", "--workers", "2"]) == 0
+    assert main([*words, "--name", "threads"]) == 0
+    assert dump(tmp_path / "ray") == dump(tmp_path / "threads")
+    capsys.readouterr()
+    for flags, message in (
+        (["--engine", "jax"], "engine: threads or ray, as automl-zero brings its own evaluation"),
+        (["--workers", "2"], "workers: goes with --engine ray alone"),
+        (["--engine", "ray", "--workers", "0"], "workers: a whole number from 1, not '0'"),
+    ):
+        assert main([*words, "--name", "bad", *flags]) == 2
+        assert capsys.readouterr().err == f"aiga: {message}\n"
 
 
 def test_a_driver_that_is_killed_leaves_nobody_behind_and_its_run_goes_on(tmp_path: Path) -> None:

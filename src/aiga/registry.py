@@ -15,6 +15,7 @@ from aiga.runs.words import course_in_words
 if TYPE_CHECKING:
     import numpy as np
 
+    from aiga.play.cluster import Spread
     from aiga.worlds.walker.course import Course
     from aiga.worlds.walker.episode import Walk
 
@@ -84,7 +85,8 @@ class Entry:
 
     `config` gives its default configuration, a frozen dataclass, `build` the system from another of that
     class; it takes an `evaluate` too where `evaluator(config, engine, threads)` makes one, for the engines
-    `native` and `jax`. `preset` names the preset that is laid over the default. The rest may be missing:
+    `native` and `jax`, or, where it `spreads`, a `play.cluster.Spread`. `preset` names the preset that is
+    laid over the default. The rest may be missing:
 
     `policy` is what `aiga export` writes down. `replay(config, course, weights, seed, out, lidar)` draws one
     episode into a GIF or MP4 and says in a line how it went, or raises ValueError as `shown` does. `panels`
@@ -100,6 +102,7 @@ class Entry:
     config: Callable[[], Any]
     build: Callable[..., System[Any]]
     evaluator: Callable[[Any, str, int], Evaluate] | None = None
+    spreads: bool = False
     preset: str | None = None
     policy: Callable[[Any], Policy] | None = None
     replay: Callable[[Mapping[str, Any], Any, Any, int, Path, bool], str] | None = None
@@ -184,12 +187,12 @@ def _automl_zero_config() -> Any:
     return Config()
 
 
-def _automl_zero(config: Any) -> System[Any]:
+def _automl_zero(config: Any, spread: Spread | None = None) -> System[Any]:
     from aiga.runs.errors import RunError
     from aiga.systems.architectures.automl_zero import AutoMLZero
 
     try:
-        system = AutoMLZero(config)
+        system = AutoMLZero(config, spread=spread)
         for kind in ("search", "select"):  # whether the files have what was asked for
             system.tasks(kind, 0)
     except ValueError as error:
@@ -349,6 +352,7 @@ SYSTEMS: dict[str, Entry] = {
         "programs that learn, evolved from bare mathematics (Real et al. 2020)",
         config=_automl_zero_config,
         build=_automl_zero,
+        spreads=True,
         preset="digits",
         panels=("programs", "curves", "share"),
         told=_automl_zero_told,

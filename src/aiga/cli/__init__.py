@@ -186,8 +186,9 @@ def _parser() -> _Parser:
         "--engine",
         choices=("threads", "ray", "jax"),
         default="threads",
-        help="what plays the episodes: the native kernel on this machine's cores (default), on the workers "
-        "of a Ray cluster, with the same numbers, or the world written in JAX, on a GPU where there is one",
+        help="what plays the episodes or breeds the programs: the native kernel on this machine's cores "
+        "(default), on the workers of a Ray cluster, with the same numbers, or, of episodes alone, the world "
+        "written in JAX, on a GPU where there is one",
     )
     run.add_argument(
         "--workers", type=_count, help="of --engine ray, one core each (default: this machine's cores)"
@@ -550,20 +551,25 @@ def _system(options: argparse.Namespace, entry: Entry, config: Any) -> Iterator[
     if options.engine == "threads":
         yield entry.build(config)
         return
-    if entry.evaluator is None:
-        raise UserError(f"engine: threads, as {options.system} brings its own evaluation")
+    if entry.evaluator is None and not (entry.spreads and options.engine == "ray"):
+        some = "threads or ray" if entry.spreads else "threads"
+        raise UserError(f"engine: {some}, as {options.system} brings its own evaluation")
     if options.engine == "jax":
+        assert entry.evaluator is not None
         yield entry.build(config, entry.evaluator(config, "jax", 0))
         return
     from functools import partial
 
-    from aiga.play.cluster import cluster
+    from aiga.play.cluster import cluster, pool
 
+    workers, address = options.workers or _cores(), options.address
     try:
-        with cluster(
-            partial(entry.evaluator, config, "native", 1), options.workers or _cores(), options.address
-        ) as evaluate:
-            yield entry.build(config, evaluate)
+        if entry.evaluator is None:
+            with pool(workers, address) as spread:
+                yield entry.build(config, spread)
+        else:
+            with cluster(partial(entry.evaluator, config, "native", 1), workers, address) as evaluate:
+                yield entry.build(config, evaluate)
     except ImportError:
         raise UserError("engine: ray is not installed: pip install 'aiga[ray]'") from None
     except ConnectionError as error:

@@ -9,9 +9,10 @@ differs from the public release.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -21,6 +22,7 @@ from aiga.brains.programs import evolution, kernel
 from aiga.brains.programs.evolution import Counts, Mutations
 from aiga.brains.programs.ops import NUMBER, Program, Sizes, listing
 from aiga.interfaces import Event
+from aiga.play.cluster import Spread
 from aiga.worlds import supervised
 
 
@@ -120,10 +122,13 @@ class State:
 
 
 class AutoMLZero:
-    """The system. `threads`, 0 for all that this process may use, change the speed and nothing else."""
+    """The system. `threads`, 0 for all that this process may use, change the speed and nothing else; nor does
+    `spread`, where islands live for a chunk, if not on those threads. Selection stays on them."""
 
-    def __init__(self, config: Config = Config(), threads: int = 0) -> None:
+    def __init__(self, config: Config = Config(), threads: int = 0, spread: Spread | None = None) -> None:
         self.config, self.threads = config, threads or kernel.threads_here()
+        self._spread = spread or _over(self.threads)
+        self._breeders: dict[int, Callable[[], Any]] = {}
         self._made: dict[tuple[int, str], kernel.Tasks] = {}
         self._images = supervised.images(config.task)  # read once, whatever becomes of the files
         self._score = supervised.score(self._images)
@@ -168,18 +173,17 @@ class AutoMLZero:
 
     def evolve(self, state: State) -> list[evolution.Evolved]:
         """Every island for one chunk, side by side."""
-        search, tasks, rules = (
-            self._search(state.seed),
-            self.tasks("search", state.seed),
-            self.rules(state.seed),
-        )
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(
-                pool.map(
-                    lambda island: evolution.evolve(search, island, tasks, self.config.chunk, rules),
-                    state.islands,
-                )
+        seed = state.seed
+        if seed not in self._breeders:
+            # One object for a run, so that the examples travel once.
+            self._breeders[seed] = partial(
+                _breeder,
+                self._search(seed),
+                self.tasks("search", seed),
+                self.config.chunk,
+                self.rules(seed),
             )
+        return self._spread(self._breeders[seed], [(island,) for island in state.islands])
 
     def migrate(
         self, key: jax.Array, islands: Sequence[evolution.State], log: list[Event]
@@ -293,6 +297,23 @@ class AutoMLZero:
                 **{name: getattr(total, name) / born for name in shares},
             },
         )
+
+
+def _breeder(
+    search: evolution.Config, tasks: kernel.Tasks, chunk: int, rules: kernel.Rules
+) -> Callable[[evolution.State], evolution.Evolved]:
+    return lambda island: evolution.evolve(search, island, tasks, chunk, rules)
+
+
+def _over(threads: int) -> Spread:
+    """On threads of this process."""
+
+    def spread(make: Callable[[], Callable[..., Any]], calls: Iterable[Sequence[Any]]) -> list:
+        function = make()
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda call: function(*call), calls))
+
+    return spread
 
 
 def _beats(found: Found, before: Found | None, field: str) -> bool:
