@@ -368,7 +368,7 @@ def _draw_adaptations(lab: Lab, file: Path) -> None:
 # -- section 4.2: digits, against logistic regression -------------------------------------------------------
 
 PROJECTIONS = 40  # of each pair to test on
-RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+RATES = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def digits(lab: Lab, presets: Presets) -> None:
