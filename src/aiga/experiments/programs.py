@@ -421,9 +421,10 @@ def _beside(config: Config, store: Store) -> Mapping[str, float]:
     )
     rate = RATES[int(logistic(search, RATES, config.epochs).mean(1).argmax())]
     networks = [known.network(each) for each in RATES]
-    tried = kernel.evaluate(networks, config.sizes, search, rules).mean(1)
+    room = known.room(config.sizes)
+    tried = kernel.evaluate(networks, room, search, rules).mean(1)
     network = int(tried.argmax())
-    mine, deep = kernel.evaluate([program, networks[network]], config.sizes, test, rules)
+    mine, deep = kernel.evaluate([program, networks[network]], room, test, rules)
     theirs = logistic(test, [rate], config.epochs)[0]
     low, high = results.normal((mine - theirs).reshape(PROJECTIONS, pairs).mean(0))
     named = {idea.name for idea in ideas(program, config.sizes, accuracy=True)}
