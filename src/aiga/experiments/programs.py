@@ -198,7 +198,9 @@ def _draw_efficiency(lab: Lab, file: Path) -> None:
             end, mark = (low, "^") if ours else (high, "v")
             axes.plot(rare, end, marker=mark, linestyle="none", color=f"C{place}", label=level)
     axes.axhline(1, color="0.7", linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="random programs for one that is acceptable", ylabel="times")
+    if any(ours + theirs for (ours, _), (theirs, _) in _sums(lab).values()):
+        axes.set(xscale="log", yscale="log")  # which nothing to draw would not bear
+    axes.set(xlabel="random programs for one that is acceptable", ylabel="times")
     axes.legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=120)
 
