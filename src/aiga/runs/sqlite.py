@@ -106,6 +106,7 @@ class Folder:
         self._folder = folder
         self._database = folder / "run.db"
         self._lock: int | None = None
+        self.made = False  # whether `open` found no database and made one
 
     def __str__(self) -> str:
         return str(self._folder)
@@ -121,6 +122,7 @@ class Folder:
             if write:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._lock = self._take_lock()
+                self.made = not self.exists()
             return _engine(self._database, write)
         except OSError as error:
             raise Unwritable(f"{self._folder}: {error.strerror}") from None
@@ -138,12 +140,12 @@ class Folder:
             self._lock = None
 
     def forget(self) -> None:
-        """Removes what `open` made. Where the folder has anything else, it stays, and its lock with it."""
-        for name in ("run.db", "run.db-wal", "run.db-shm"):
-            (self._folder / name).unlink(missing_ok=True)
-        if [path.name for path in self._folder.iterdir()] == ["lock"]:
-            (self._folder / "lock").unlink()
-            with suppress(OSError):
+        """Removes the database that `open` made, and the folder where nothing else is in it."""
+        with suppress(OSError):  # of an error in the run this would hide what it was
+            for name in ("run.db", "run.db-wal", "run.db-shm"):
+                (self._folder / name).unlink(missing_ok=True)
+            if [path.name for path in self._folder.iterdir()] == ["lock"]:
+                (self._folder / "lock").unlink()
                 self._folder.rmdir()
 
     def is_running(self) -> bool:

@@ -305,7 +305,7 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Closes it. Of a run that an error kept from beginning nothing stays behind."""
+        """Closes it. Of a run that an error kept from beginning nothing stays that this process made."""
         try:
             if kind is not None and self._write:
                 self._forget()
@@ -313,6 +313,8 @@ class Store:
             self.close()
 
     def _forget(self) -> None:
+        if not self._database.made:
+            return
         with suppress(RunError, DBAPIError):
             with self._transaction() as db:
                 if self._begun(db):
