@@ -106,7 +106,7 @@ def test_what_would_take_long_is_judged_on_fewer_tasks(
     assert (whole["tasks"], fewer["tasks"]) == (CONFIG.select_tasks, 5)
     assert [row["text"] for row in fewer["instructions"]] == [row["text"] for row in whole["instructions"]]
     monkeypatch.setattr("aiga.found_programs.MOST_ADDITIONS", 0.5 * each)
-    monkeypatch.setattr("aiga.found_programs.MOST_LIVE", 0)
+    monkeypatch.setattr("aiga.found_programs.MOST_INSTRUCTIONS", 0)
     none = client(searched).get(f"{QUESTION}/{number}").json()
     assert (none["tasks"], none["instructions"], none["ideas"]) == (0, [], [])
     assert none["problem"].count("would take too long") == 2 and none["line"] == whole["line"]

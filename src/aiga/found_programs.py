@@ -20,9 +20,9 @@ from aiga.brains.programs.source import numpy_source
 from aiga.worlds import supervised
 
 STEPS = 10  # of a lineage that are told
-MOST_ADDITIONS = 4e9  # of two numbers, to say what instructions are worth: some seconds
-MOST_LIVE = 150  # instructions with an effect, and
-MOST_FEATURES = 32  # of a program that is searched for ideas: both run in Python, and probe every address
+MOST_ADDITIONS = 1.5e10  # of two numbers, to say what instructions are worth: two seconds or so
+MOST_INSTRUCTIONS = 250  # and
+MOST_FEATURES = 32  # of a program that is searched for ideas, which runs it in NumPy: seconds
 
 
 def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
@@ -198,12 +198,12 @@ def _looked_into(config: Mapping[str, Any], events: Sequence[Any], bred: Program
         worth, count = _worth(config, told, bred, sizes, images)
     except ValueError as error:
         problems.append(str(error))
-    live = int(kernel.compiled([bred], sizes).live.sum())
-    if live <= MOST_LIVE and sizes.features <= MOST_FEATURES:
+    length = len(bred.code)
+    if length <= MOST_INSTRUCTIONS and sizes.features <= MOST_FEATURES:
         proven = ideas(bred, sizes, accuracy=score == "accuracy")
     else:
         problems.append(
-            f"to look for ideas in {live} instructions with {sizes.features} features would take too long"
+            f"to look for ideas in {length} instructions with {sizes.features} features would take too long"
         )
     return _Seen(proven, worth, count, "; ".join(problems) or None)
 
