@@ -21,8 +21,7 @@ from aiga.worlds import supervised
 
 STEPS = 10  # of a lineage that are told
 MOST_ADDITIONS = 1.5e10  # of two numbers, to say what instructions are worth: two seconds or so
-MOST_INSTRUCTIONS = 250  # and
-MOST_FEATURES = 32  # of a program that is searched for ideas, which runs it in NumPy: seconds
+MOST_INSTRUCTIONS = 250  # of a program that is searched for ideas, which runs it in NumPy: seconds
 
 
 def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
@@ -199,12 +198,10 @@ def _looked_into(config: Mapping[str, Any], events: Sequence[Any], bred: Program
     except ValueError as error:
         problems.append(str(error))
     length = len(bred.code)
-    if length <= MOST_INSTRUCTIONS and sizes.features <= MOST_FEATURES:
+    if length <= MOST_INSTRUCTIONS:
         proven = ideas(bred, sizes, accuracy=score == "accuracy")
     else:
-        problems.append(
-            f"to look for ideas in {length} instructions with {sizes.features} features would take too long"
-        )
+        problems.append(f"to look for ideas in {length} instructions would take too long")
     return _Seen(proven, worth, count, "; ".join(problems) or None)
 
 
