@@ -146,6 +146,11 @@ class AutoMLZero:
         self.tasks("select", seed)
         return State(0, seed, islands, data=self._data)
 
+    def check(self) -> None:
+        """ValueError, naming the field, where the task's images do not have what is asked for."""
+        for kind in ("search", "select"):
+            self._make(kind, 0)
+
     def fits(self, state: State) -> None:
         """ValueError, naming `task`, where the images are not those that the run began with."""
         if state.data and state.data != self._data:
@@ -161,7 +166,7 @@ class AutoMLZero:
         best, chosen = state.best, state.chosen
         if not now:
             # As text: readers in JavaScript have no such numbers.
-            log.append(Event("tasks", {"seed": str(state.seed)}))
+            log.append(Event("tasks", {"seed": str(state.seed), "data": state.data}))
         for found in self.select(state.seed, evolved, state.individuals):
             selected = _beats(found, chosen, "selected")
             best, chosen = found if _beats(found, best, "fitness") else best, found if selected else chosen
@@ -242,12 +247,14 @@ class AutoMLZero:
     def tasks(self, kind: str, seed: int) -> kernel.Tasks:
         """Those of a run with this seed, made when they are first asked for."""
         if (seed, kind) not in self._made:
-            config = self.config
-            count = config.tasks if kind == "search" else config.select_tasks
-            shape = supervised.Shape(config.sizes.features, config.train, config.valid)
-            made = supervised.tasks(config.task, kind, count, shape, seed, self._images)
-            self._made[seed, kind] = kernel.Tasks(*made)
+            self._made[seed, kind] = self._make(kind, seed)
         return self._made[seed, kind]
+
+    def _make(self, kind: str, seed: int) -> kernel.Tasks:
+        config = self.config
+        count = config.tasks if kind == "search" else config.select_tasks
+        shape = supervised.Shape(config.sizes.features, config.train, config.valid)
+        return kernel.Tasks(*supervised.tasks(config.task, kind, count, shape, seed, self._images))
 
     def rules(self, seed: int) -> kernel.Rules:
         config = self.config

@@ -5,7 +5,7 @@ import { colour, styled } from "aiga/dom.js";
 import { logTicks, tickTexts, ticks } from "aiga/series.js";
 
 /**
- * @typedef {{id: number, ancestor: number|null, x: number, y: number, island: number, star: boolean}} Relative
+ * @typedef {{id: number, ancestor: number|null, x: number, y: number, star: boolean}} Relative
  *   `x` when it came, at least 1; `y` how good it was; `star`: it was the best of all on tasks held out
  * @typedef {{x: number, y: number}} Point
  */
