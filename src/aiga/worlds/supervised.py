@@ -139,6 +139,7 @@ def images(name: str) -> Images | None:
 
 def _array(path: Path) -> np.ndarray:
     try:
+        image_files.bytes_of(path)  # no pipe is waited for
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # little of it is looked at
     except (OSError, ValueError, EOFError) as error:
         why = getattr(error, "strerror", None) or "not an array of NumPy's"
