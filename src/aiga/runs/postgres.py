@@ -140,7 +140,6 @@ class Schema:
         self._server = server
         self._reserved = False
         self._lock = int.from_bytes(hashlib.sha256(self.schema.encode()).digest()[:8], "big", signed=True)
-        self.made = True  # or else the server drops no schema that has something in it
 
     def __str__(self) -> str:
         return f"{self._server} {self.name}"
