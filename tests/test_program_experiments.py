@@ -60,7 +60,7 @@ def test_logistic_regression_is_the_kernels_and_reaches_the_best_there_is() -> N
     theirs = kernel.evaluate(
         [known.linear(rate) for rate in rates], Sizes(4, 3, 1, 9), unrolled(made, 3), kernel.Rules("accuracy")
     )
-    np.testing.assert_allclose(logistic(tasks, rates, 3), theirs, atol=1e-12)
+    np.testing.assert_allclose(logistic(unrolled(tasks, 3), rates), theirs, atol=1e-12)
 
     x, y = made.train_x[0], tasks.train_y[0] * 0.8 + 0.1 * (np.arange(100) % 3 == 0)
 

@@ -226,12 +226,14 @@ def _worth(
         raise ValueError("the run does not say which tasks it had")
     seed, about = int(told[0]["seed"]), kernel.compiled([found], sizes)
     # The kernel runs the program whole, then once without each of its instructions that have an effect.
-    steps = config["epochs"] * (config["train"] + config["valid"])
+    repeats = config.get("repeats", 1)
+    steps = config["epochs"] * (repeats * config["train"] + config["valid"])
     each = (int(about.live.sum()) + 1) * float(about.cost[0] @ [1, steps])
     if each > MOST_ADDITIONS:
         raise ValueError("to judge the program without each of its instructions would take too long")
     count = int(min(config["select_tasks"], MOST_ADDITIONS // max(each, 1)))
-    task, shape = config["task"], supervised.Shape(sizes.features, config["train"], config["valid"])
+    task = config["task"]
+    shape = supervised.Shape(sizes.features, config["train"], config["valid"], repeats)
     made = supervised.tasks(task, "select", count, shape, seed, images)
     score = supervised.score(images)
     rules = kernel.Rules(score, config["epochs"], key=seed, precision=config["precision"])

@@ -375,22 +375,19 @@ def digits(lab: Lab, presets: Presets) -> None:
         lab.trial("digits", seed, AutoMLZero(config), config, measure, name="automl-zero")
 
 
-def logistic(tasks: kernel.Tasks, rates: Sequence[float], epochs: int) -> np.ndarray:
-    """Accuracy f64[R, N] of logistic regression with a bias, from zeros, on N tasks at R rates, after the
-    last epoch.
+def logistic(tasks: kernel.Tasks, rates: Sequence[float]) -> np.ndarray:
+    """Accuracy f64[R, N] of logistic regression with a bias, from zeros, on N tasks at R rates.
 
-    One step of gradient descent for each example, in the order of the examples, which is the same in every
-    epoch, as programs learn.
+    One step of gradient descent for each example, in the order of the examples, as programs learn.
     """
     train_x, train_y, valid_x, valid_y = tasks.arrays
     ones = [np.ones((*x.shape[:2], 1)) for x in (train_x, valid_x)]
     train, valid = (np.concatenate(both, 2) for both in zip((train_x, valid_x), ones, strict=True))
     rate = np.asarray(rates, float)[:, None]
     weights = np.zeros((len(rate), *train[:, 0].shape))
-    for _ in range(epochs):
-        for t in range(train.shape[1]):
-            said = 1 / (1 + np.exp(-np.clip((weights * train[:, t]).sum(-1), -500, 500)))
-            weights += (rate * (train_y[:, t] - said))[..., None] * train[:, t]
+    for t in range(train.shape[1]):
+        said = 1 / (1 + np.exp(-np.clip((weights * train[:, t]).sum(-1), -500, 500)))
+        weights += (rate * (train_y[:, t] - said))[..., None] * train[:, t]
     return ((np.einsum("rnf,nvf->rnv", weights, valid) > 0) == (valid_y > 0.5)).mean(2)
 
 
@@ -407,27 +404,24 @@ def _beside(config: Config, store: Store) -> Mapping[str, float]:
     state = decode(State, stored.tree, stored.arrays)
     assert state.chosen  # whoever comes first is an improvement
     system = AutoMLZero(config)
-    search, rules, program = (
-        system.tasks("search", state.seed),
-        system.rules(state.seed),
-        state.chosen.program,
-    )
+    rules, program = replace(system.rules(state.seed), epochs=1), state.chosen.program
+    search = unrolled(system.tasks("search", state.seed), config.epochs)
     images = supervised.images(config.task)
     assert images  # digits are no made-up task
     pairs = len(supervised.pairs(images.y, "test", state.seed))
-    shape = supervised.Shape(config.sizes.features, config.train, config.valid)
+    shape = supervised.Shape(config.sizes.features, config.train, config.valid, config.repeats)
     test = kernel.Tasks(
         *supervised.tasks(config.task, "test", pairs * PROJECTIONS, shape, state.seed, images)
     )
-    rate = RATES[int(logistic(search, RATES, config.epochs).mean(1).argmax())]
+    test = unrolled(test, config.epochs)
+    rate = RATES[int(logistic(search, RATES).mean(1).argmax())]
     networks = [known.network(each) for each in RATES]
     room = known.room(config.sizes)
-    last = replace(rules, epochs=1)
-    tried = kernel.evaluate(networks, room, unrolled(search, config.epochs), last).mean(1)
+    tried = kernel.evaluate(networks, room, search, rules).mean(1)
     network = int(tried.argmax())
     judged = [program, networks[network]]
-    mine, deep = kernel.evaluate(judged, room, unrolled(test, config.epochs), last)
-    theirs = logistic(test, [rate], config.epochs)[0]
+    mine, deep = kernel.evaluate(judged, room, test, rules)
+    theirs = logistic(test, [rate])[0]
     low, high = results.t_interval((mine - theirs).reshape(PROJECTIONS, pairs).mean(0))
     named = {idea.name for idea in ideas(program, config.sizes, accuracy=True)}
     return {

@@ -35,7 +35,8 @@ class Config:
     select_tasks: int = 27  # held out, to select by
     train: int = 100  # examples of a task to learn from
     valid: int = 100  # and to be judged on
-    epochs: int = 1
+    repeats: int = 1  # of them, before a program is judged
+    epochs: int = 1  # after each of which it is judged; the best counts
     precision: Literal["float64", "float32"] = "float64"
     combine: Literal["median", "mean"] = "median"  # of the fitnesses on all tasks
     sizes: Sizes = field(default_factory=lambda: Sizes(5, 9, 2, 8))
@@ -63,7 +64,7 @@ class Config:
         supervised.check(self.task)
         for name, least, highest in (
             ("tasks", 1, 10_000), ("select_tasks", 1, 10_000), ("train", 1, 10**6), ("valid", 1, 10**6),
-            ("epochs", 1, 10**6), ("population", 1, 10**6), ("tournament", 1, 10**6), ("islands", 1, 1024),
+            ("repeats", 1, 1000), ("epochs", 1, 10**6), ("population", 1, 10**6), ("tournament", 1, 10**6), ("islands", 1, 1024),
             ("chunk", 1, 10**9), ("migrate_every", 0, 10**9), ("migrants", 0, self.population),
             ("hurdle_tasks", 0, self.tasks - 1), ("hurdle_every", 1, 10**9), ("cache", 0, 10_000_000),
             ("print_train", 0, self.train), ("print_valid", 0, self.valid), ("mutate", 0, 1),
@@ -253,7 +254,7 @@ class AutoMLZero:
     def _make(self, kind: str, seed: int) -> kernel.Tasks:
         config = self.config
         count = config.tasks if kind == "search" else config.select_tasks
-        shape = supervised.Shape(config.sizes.features, config.train, config.valid)
+        shape = supervised.Shape(config.sizes.features, config.train, config.valid, config.repeats)
         return kernel.Tasks(*supervised.tasks(config.task, kind, count, shape, seed, self._images))
 
     def rules(self, seed: int) -> kernel.Rules:
@@ -263,7 +264,8 @@ class AutoMLZero:
     def _search(self, seed: int) -> evolution.Config:
         config, budget = self.config, 0.0
         if config.budget:
-            budget = evolution.budget(config.sizes, self.rules(seed), config.train, config.budget)
+            examples = config.train * config.repeats
+            budget = evolution.budget(config.sizes, self.rules(seed), examples, config.budget)
         return config.search(budget)
 
     def _improvement(self, found: Found, selected: bool) -> Event:
