@@ -64,7 +64,8 @@ class Config:
         supervised.check(self.task)
         for name, least, highest in (
             ("tasks", 1, 10_000), ("select_tasks", 1, 10_000), ("train", 1, 10**6), ("valid", 1, 10**6),
-            ("repeats", 1, 1000), ("epochs", 1, 10**6), ("population", 1, 10**6), ("tournament", 1, 10**6), ("islands", 1, 1024),
+            ("repeats", 1, 1000), ("epochs", 1, 10**6),
+            ("population", 1, 10**6), ("tournament", 1, 10**6), ("islands", 1, 1024),
             ("chunk", 1, 10**9), ("migrate_every", 0, 10**9), ("migrants", 0, self.population),
             ("hurdle_tasks", 0, self.tasks - 1), ("hurdle_every", 1, 10**9), ("cache", 0, 10_000_000),
             ("print_train", 0, self.train), ("print_valid", 0, self.valid), ("mutate", 0, 1),
