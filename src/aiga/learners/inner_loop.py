@@ -218,9 +218,9 @@ class InnerLoop:
         does not adapt has grad L_valid - H u.
         """
         flat, back = ravel_pytree(weights)
-        free = ravel_pytree(jax.tree.map(lambda a, leaf: jnp.broadcast_to(a, leaf.shape), meta.adapts, weights))[
-            0
-        ]
+        free = ravel_pytree(
+            jax.tree.map(lambda a, leaf: jnp.broadcast_to(a, leaf.shape), meta.adapts, weights)
+        )[0]
         pull = self.config.pull
 
         def curved(direction: Any) -> Any:
