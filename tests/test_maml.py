@@ -1,4 +1,4 @@
-"""The inner loop's meta-gradients against closed forms, hand derivatives and each other; MAML on sinusoids."""
+"""The inner loop's gradients against closed forms, hand derivatives and each other; MAML on sinusoids."""
 
 from __future__ import annotations
 
@@ -203,6 +203,6 @@ def test_the_oracle_knows_what_the_pretrained_cannot() -> None:
     scores = {}
     for name, config in maml.baselines(replace(SMALL, iterations=1000)).items():
         system = maml.MAML(config)
-        state, (event,) = system.step(KEY, system.init(KEY))
+        _, (event,) = system.step(KEY, system.init(KEY))
         scores[name] = event.data["mse_0"]
     assert scores["oracle"] < 0.5 * scores["pretrained"]

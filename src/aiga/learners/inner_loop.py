@@ -4,10 +4,10 @@ An inner loop starts a task at weights w[0] and goes K steps on the task's own e
 
     w[k + 1] = w[k] - rates adapts grad L_train(w[k]);
 
-what it is worth is L_valid(w[K]), and the meta-gradient is the slope of that in what is learnt: the start and
-the rates. Both are data, `Meta`. Finn, Abbeel, Levine 2017 (MAML, arXiv 1703.03400) learn the start; Li, Zhou,
-Chen, Li 2017 (Meta-SGD, arXiv 1707.09835) also a rate for every weight; Raghu, Raghu, Bengio, Vinyals 2020
-(ANIL, arXiv 1909.09157) let the last layer alone adapt. `Config.gradient` says how the slope is found:
+what it is worth is L_valid(w[K]), and the meta-gradient is the slope of that in what is learnt: the start
+and the rates. Both are data, `Meta`. Finn, Abbeel, Levine 2017 (MAML, arXiv 1703.03400) learn the start; Li,
+Zhou, Chen, Li 2017 (Meta-SGD, arXiv 1707.09835) also a rate for every weight; Raghu, Raghu, Bengio, Vinyals
+2020 (ANIL, arXiv 1909.09157) let the last layer alone adapt. `Config.gradient` says how the slope is found:
 
     second     through all K steps: exact (MAML)
     first      as if grad L_train did not depend on the weights (first-order MAML)
@@ -15,8 +15,8 @@ Chen, Li 2017 (Meta-SGD, arXiv 1707.09835) also a rate for every weight; Raghu, 
     implicit   (I + H / pull)^-1 grad L_valid at the end of descent on L_train + pull / 2 |w - w[0]|^2, H the
                Hessian of L_train, by conjugate gradients: Rajeswaran, Finn, Kakade, Levine 2019 (iMAML, arXiv
                1909.04630)
-    es         mean of (F(w[0] + sigma e) - F(w[0] - sigma e)) e / (2 sigma), F what the loop is worth: Song et
-               al. 2020 (ES-MAML, arXiv 1910.01215)
+    es         mean of (F(w[0] + sigma e) - F(w[0] - sigma e)) e / (2 sigma), F what the loop is worth: Song
+               et al. 2020 (ES-MAML, arXiv 1910.01215)
     reptile    w[0] - w[K], no slope of anything: Nichol, Achiam, Schulman 2018 (arXiv 1803.02999)
 
 Axis letters: K steps, N weights.
@@ -61,7 +61,7 @@ class State:
 
 @dataclass(frozen=True)
 class Config:
-    """How the loop goes, and how its gradient is found. ValueError, naming the field, for one out of range."""
+    """How the loop goes and how its gradient is found. ValueError, naming the field, for one out of range."""
 
     gradient: Gradient = "second"
     steps: int = 1  # K; 0: no task is learnt, and the start is judged as it is
@@ -124,7 +124,7 @@ class InnerLoop:
     def learn(
         self, meta: Meta | None, key: Key, state: State, experience: Any
     ) -> tuple[State, dict[str, Any]]:
-        """K steps on `experience`, from where the learner stands. `meta.start` is where `implicit` pulls to."""
+        """K steps on `experience` from where the learner stands; `implicit` pulls to `meta.start`."""
         del key
         weights = state.weights
         meta = meta or Meta(weights, alike(weights, self.rate), alike(weights, 1.0))
@@ -148,10 +148,10 @@ class InnerLoop:
     ) -> tuple[Meta, jax.Array]:
         """The meta-gradient of one task, and the loss f32[] on `valid` after the last step.
 
-        `importance` f32[K] weighs the losses after steps 1 to K (Antoniou, Edwards, Storkey 2019, "How to train
-        your MAML", arXiv 1810.09502); without it the last one alone counts. Only `es` draws from `key`. What is
-        not known is 0: the slope of the rates beyond `UNROLLED`, that of `adapts` always. Raises ValueError for
-        `importance` beyond `UNROLLED`.
+        `importance` f32[K] weighs the losses after steps 1 to K (Antoniou, Edwards, Storkey 2019, "How to
+        train your MAML", arXiv 1810.09502); without it the last one alone counts. Only `es` draws from `key`.
+        What is not known is 0: the slope of the rates beyond `UNROLLED`, that of `adapts` always. Raises
+        ValueError for `importance` beyond `UNROLLED`.
         """
         kind = self.config.gradient
         if importance is not None and kind not in UNROLLED:
@@ -214,13 +214,12 @@ class InnerLoop:
     def _implied(self, meta: Meta, weights: Any, train: Any, valid: Any) -> Any:
         """The implicit function's gradient where the weights of `adapts` stand at their optimum.
 
-        With (H + pull I) u = grad L_valid, all of it among what adapts, the start of that has slope pull u; what
-        does not adapt has grad L_valid - H u.
+        With (H + pull I) u = grad L_valid, all of it among what adapts, the start of that has slope pull u;
+        what does not adapt has grad L_valid - H u.
         """
         flat, back = ravel_pytree(weights)
-        free = ravel_pytree(
-            jax.tree.map(lambda a, leaf: jnp.broadcast_to(a, leaf.shape), meta.adapts, weights)
-        )[0]
+        wide = jax.tree.map(lambda adapt, leaf: jnp.broadcast_to(adapt, leaf.shape), meta.adapts, weights)
+        free = ravel_pytree(wide)[0]
         pull = self.config.pull
 
         def curved(direction: Any) -> Any:

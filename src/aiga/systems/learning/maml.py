@@ -2,11 +2,11 @@
 
 Finn, Abbeel, Levine 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", arXiv
 1703.03400, on the sinusoids of its section 5.1. `MAML.step` is the paper's Algorithm 2 for regression, many
-meta-iterations in one compiled scan: draw tasks, adapt to each on `shots` examples, judge on `queries` others,
-and move what is learnt by Adam against the mean meta-gradient. The inner loop is `learners/inner_loop`, and
-its switches make of this file first-order MAML, iMAML, ES-MAML, Meta-SGD, ANIL and Reptile. The losses after
-every step, instead of the last one's alone, are those of Antoniou, Edwards, Storkey 2019, "How to train your
-MAML", arXiv 1810.09502.
+meta-iterations in one compiled scan: draw tasks, adapt to each on `shots` examples, judge on `queries`
+others, and move what is learnt by Adam against the mean meta-gradient. The inner loop is
+`learners/inner_loop`, and its switches make of this file first-order MAML, iMAML, ES-MAML, Meta-SGD, ANIL and
+Reptile. The losses after every step, instead of the last one's alone, are those of Antoniou, Edwards, Storkey
+2019, "How to train your MAML", arXiv 1810.09502.
 
 The two baselines of the paper's section 5.1 are configurations too: a network pre-trained on all tasks is
 MAML with no inner step, the oracle is that with amplitude and phase among the inputs.
