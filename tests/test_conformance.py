@@ -150,7 +150,20 @@ CONFORM = {
         require={"improvement", "migration", "metric"},
     ),
     "system: MAML": lambda: testing.check_system(
-        maml.MAML(maml.Config(tasks=3, hidden=(5,), iterations=4, test_tasks=7, test_queries=5)),
+        maml.MAML(
+            maml.Config(
+                tasks=3,
+                hidden=(5,),
+                iterations=4,
+                test_tasks=7,
+                test_queries=5,
+                learn_rates=True,
+                losses="every",
+                anneal=6,
+                clip=1.0,
+                inner=inner_loop.Config(steps=2),
+            )
+        ),
         3,
         require={"metric"},
     ),

@@ -43,6 +43,7 @@ class Config:
     shots: int = 10  # examples of a task to learn from
     queries: int = 10  # and to be judged on
     rate: float = 0.001  # Adam's, of what is learnt
+    clip: float = 0.0  # the most a mean meta-gradient may be long; 0: anything, as in the paper
     inner_rate: float = 0.01  # of a task; where rates are learnt the first one of each weight
     learn_rates: bool = False  # one for every weight: Meta-SGD
     adapts: Adapts = "all"  # head: the last layer alone, ANIL
@@ -65,8 +66,9 @@ class Config:
         for name, kind in (("adapts", Adapts), ("losses", Losses)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
-        if self.anneal < 0:
-            raise ValueError(f"anneal: at least 0, not {self.anneal!r}")
+        for name in ("anneal", "clip"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name}: at least 0, not {getattr(self, name)!r}")
         if any(size < 1 for size in self.hidden):
             raise ValueError(f"hidden: numbers of at least 1, not {self.hidden}")
         for name, asked in (("learn_rates", self.learn_rates), ("losses", self.losses == "every")):
@@ -110,7 +112,7 @@ class MAML:
         rates = (inner_loop.each if config.learn_rates else inner_loop.alike)(start, config.inner_rate)
         adapts = inner_loop.head(start) if config.adapts == "head" else inner_loop.alike(start, 1.0)
         meta = Meta(start, rates, adapts)
-        adam = optax.scale_by_adam().init(self._learnt(meta))
+        adam = self._adam.init(self._learnt(meta))
         return jax.device_get(State(0, meta, adam, jax.random.key_data(testing)))
 
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
@@ -135,6 +137,12 @@ class MAML:
     @cached_property
     def _brain(self) -> MLP:
         return MLP((3 if self.config.oracle else 1, *self.config.hidden, 1), "relu", "identity", scale=1.0)
+
+    @cached_property
+    def _adam(self) -> optax.GradientTransformation:
+        clip = self.config.clip
+        bounded = optax.clip_by_global_norm(clip) if clip else optax.identity()
+        return optax.chain(bounded, optax.scale_by_adam())
 
     @cached_property
     def _loop(self) -> InnerLoop:
@@ -165,7 +173,7 @@ class MAML:
         even, last = jnp.full(steps, 1 / steps, jnp.float32), jnp.zeros(steps, jnp.float32).at[-1].set(1)
         if not config.anneal:
             return even
-        moved = jnp.minimum(iteration / jnp.float32(config.anneal), 1)
+        moved = jnp.minimum(jnp.float32(iteration) / config.anneal, 1)
         return (1 - moved) * even + moved * last
 
     def _iterate(self, now: tuple[Meta, Any, Any], key: Key) -> tuple[tuple[Meta, Any, Any], Any]:
@@ -184,7 +192,7 @@ class MAML:
         slopes, losses = jax.vmap(slope)(jax.random.split(key, self.config.tasks))
         mean = self._learnt(jax.tree.map(lambda each: each.mean(0), slopes))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
-            stride, adam = optax.scale_by_adam().update(mean, adam)
+            stride, adam = self._adam.update(mean, adam)
         moved = jax.tree.map(lambda w, d: w - self.config.rate * d, self._learnt(meta), stride)
         meta = replace(meta, **dict(zip(("start", "rates"), moved, strict=False)))
         return (meta, adam, iteration + 1), losses.mean()
