@@ -295,7 +295,7 @@ def test_the_command_line_runs_it_on_a_folder(tmp_path: Path, capsys: pytest.Cap
     for flags, message in (
         (["--task", f"folder:{tmp_path / 'none'}"], "none: No such file or directory"),
         (["--train", "900"], "examples in all is what a task has here, not 900 and 100"),
-        (["--hurdle-tasks", "36"], "hurdle_tasks: from 0 to 35, not 36"),
+        (["--hurdle-tasks", "48"], "hurdle_tasks: from 0 to 47, not 48"),
     ):
         assert main([*words[:4], "--name", "bad", *flags]) == 2
         said = capsys.readouterr().err

@@ -108,6 +108,19 @@ def test_every_mistake_gets_one_line(
     assert [path.name for path in runs.iterdir()] == ["night"]
 
 
+def test_a_refused_run_takes_no_database_of_somebody_else_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "mine" / "run.db"
+    theirs.parent.mkdir()
+    with sqlite3.connect(theirs) as db:
+        db.execute("create table notes (line text)")
+    words = ["run", "automl-zero", "--name", "mine", "--task", "folder:/nowhere"]
+    refuse(capsys, *words, "--runs-dir", tmp_path)
+    with sqlite3.connect(theirs) as db:
+        assert db.execute("select name from sqlite_master").fetchall() == [("notes",)]
+
+
 def test_flags_over_file_over_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("capacity = 7\nreach = [0, 5]\n[es]\nrate = 1\npopulation = 8\n")

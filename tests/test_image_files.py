@@ -277,7 +277,57 @@ def bomb_of_svhn(folder: Path) -> None:
     (folder / MAT).write_bytes(head + struct.pack("<II", 15, len(body)) + body)
 
 
-@pytest.mark.parametrize("bomb", [bomb_of_mnist, bomb_of_svhn])
+def element(kind: int, body: bytes) -> bytes:
+    return struct.pack("<II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+
+def deflated(body: bytes) -> bytes:
+    packed = zlib.compress(body, 9)
+    return struct.pack("<II", 15, len(packed)) + packed
+
+
+def matrix(name: bytes, kind: int, shape: tuple[int, ...], stored: int, data: bytes) -> bytes:
+    flags, dims = struct.pack("<II", kind, 0), struct.pack(f"<{len(shape)}i", *shape)
+    parts = element(6, flags) + element(5, dims) + element(1, name) + element(stored, data)
+    return element(14, parts)
+
+
+def write_mat(folder: Path, *elements: bytes) -> None:
+    (folder / MAT).write_bytes(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + b"".join(elements))
+
+
+def more_than_held(kind: int, stored: int) -> Callable[[Path], None]:
+    """X of no bytes that says it has a gigabyte."""
+    shape = (32, 32, 3, 1 << 18)
+    return lambda folder: write_mat(folder, matrix(b"X", kind, shape, stored, b""))
+
+
+def packed_twice(folder: Path) -> None:
+    write_mat(folder, deflated(deflated(matrix(b"X", 9, (32, 32, 3, 1 << 15), 2, bytes(3 << 25)))))
+
+
+def not_asked_for(folder: Path) -> None:
+    write_mat(folder, *[deflated(matrix(b"Z", 9, (1 << 26, 1), 2, bytes(1 << 26)))] * 4)
+
+
+def more_than_deflate_can_hold(folder: Path) -> None:
+    head = element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack("<4i", 32, 32, 3, 1 << 18))
+    head += element(1, b"X") + struct.pack("<II", 2, 3 << 28)
+    write_mat(folder, deflated(struct.pack("<II", 14, len(head) + (3 << 28)) + head + bytes(1 << 20)))
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        bomb_of_mnist,
+        bomb_of_svhn,
+        more_than_held(4, 16),
+        more_than_held(9, 2),
+        packed_twice,
+        not_asked_for,
+        more_than_deflate_can_hold,
+    ],
+)
 def test_nothing_is_unpacked_beyond_what_it_says(bomb: Callable[[Path], None], tmp_path: Path) -> None:
     bomb(tmp_path)
     tracemalloc.start()
@@ -287,7 +337,48 @@ def test_nothing_is_unpacked_beyond_what_it_says(bomb: Callable[[Path], None], t
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert most < 32 << 20
+    assert most < 8 << 20
+
+
+@pytest.mark.parametrize("pack", [lambda body: body, deflated])
+def test_numbers_as_matlab_writes_them(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Doubles as bytes, names and up to four bytes of data within the tag, other matrices in between."""
+    x = np.arange(4 * 3072, dtype=np.uint32).astype(np.uint8)
+    short = struct.pack("<I", 1 << 16 | 1) + b"y".ljust(4, b"\0")
+    parts = element(6, struct.pack("<II", 6, 0)) + element(5, struct.pack("<2i", 4, 1)) + short
+    parts += struct.pack("<I", 4 << 16 | 2) + bytes([10, 1, 2, 10])
+    cell = matrix(b"c", 1, (1, 1), 14, bytes(48))
+    write_mat(
+        tmp_path, pack(cell), pack(element(14, parts)), pack(matrix(b"X", 9, (32, 32, 3, 4), 2, x.tobytes()))
+    )
+    read = supervised.images(f"folder:{tmp_path}")
+    assert read is not None and read.y.tolist() == [0, 1, 2, 0]
+    np.testing.assert_array_equal(read.x, x.reshape(4, 3072))
+
+
+@pytest.mark.parametrize("name", ["x.npy", "y.npy"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    for file in ("x.npy", "y.npy"):
+        np.save(tmp_path / file, np.ones((4, 3)))
+    piped(name)(tmp_path)
+    with pytest.raises(ValueError, match=rf"^task: .*{name}: not a file$"):
+        supervised.images(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [("CIFAR-10 in its folder", "notes.bin"), ("MNIST", "t10k-notes.txt"), ("SVHN", "extra_32x32.mat")],
+)
+def test_a_file_of_another_name_changes_nothing(name: str, foreign: str, tmp_path: Path) -> None:
+    written = WRITERS[name](tmp_path)
+    if name == "MNIST":
+        for file in tmp_path.glob("t10k-*"):
+            file.unlink()
+    (tmp_path / foreign).write_bytes(b"mine")
+    read = supervised.images(f"folder:{tmp_path}")
+    assert read is not None
+    np.testing.assert_array_equal(read.y, written.y[: len(read.y)])
+    assert len(read.y) == (KNOWN if name == "MNIST" else KNOWN + TESTS)
 
 
 @pytest.fixture

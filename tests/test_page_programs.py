@@ -16,6 +16,9 @@ from starlette.testclient import TestClient
 
 import browser
 import walkers
+from aiga import found_programs
+from aiga.brains.programs import kernel
+from aiga.brains.programs.ops import Program
 from aiga.runs import codec
 from aiga.runs.loop import drive
 from aiga.runs.store import Run
@@ -91,13 +94,66 @@ def test_what_is_in_a_program(searched: Place) -> None:
 def test_what_would_take_long_is_judged_on_fewer_tasks(
     searched: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = told(searched)[-1]["id"]
+    last = told(searched)[-1]
+    number, program = last["id"], last["program"]
     whole = client(searched).get(f"{QUESTION}/{number}").json()
-    each = (len(whole["instructions"]) + 1) * CONFIG.train
-    monkeypatch.setattr("aiga.found_programs.MOST_EXAMPLES", 5 * each)
+    code, data = np.array(program["code"], np.uint8), np.array(program["data"], float)
+    bred = Program(code.reshape(-1, 4), data.reshape(-1, 3), tuple(program["lengths"]))
+    setup, step = kernel.compiled([bred], CONFIG.sizes).cost[0]
+    each = (sum(program["live"]) + 1) * (setup + step * CONFIG.epochs * (CONFIG.train + CONFIG.valid))
+    monkeypatch.setattr("aiga.found_programs.MOST_ADDITIONS", 5.5 * each)
     fewer = client(searched).get(f"{QUESTION}/{number}").json()
     assert (whole["tasks"], fewer["tasks"]) == (CONFIG.select_tasks, 5)
     assert [row["text"] for row in fewer["instructions"]] == [row["text"] for row in whole["instructions"]]
+    monkeypatch.setattr("aiga.found_programs.MOST_ADDITIONS", 0.5 * each)
+    monkeypatch.setattr("aiga.found_programs.MOST_INSTRUCTIONS", 0)
+    none = client(searched).get(f"{QUESTION}/{number}").json()
+    assert (none["tasks"], none["instructions"], none["ideas"]) == (0, [], [])
+    assert none["problem"].count("would take too long") == 2 and none["line"] == whole["line"]
+
+
+def test_a_passing_problem_is_not_kept(searched: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, page = told(searched)[-1]["id"], client(searched)
+
+    def gone(name: str) -> None:
+        raise ValueError(f"task: {name}: no such folder")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("aiga.worlds.supervised.images", gone)
+        assert page.get(f"{QUESTION}/{number}").json()["problem"] == f"task: {CONFIG.task}: no such folder"
+    assert page.get(f"{QUESTION}/{number}").json()["problem"] is None
+
+
+def test_other_images_are_refused(searched: Place, tmp_path: Path) -> None:
+    place = searched.copy(tmp_path)
+    with place.open(NAME) as store:
+        run = store.run()
+        (row,) = [row for row in store.rows("events") if row["kind"] == "tasks"]
+    place.edit(
+        f"UPDATE events SET data = '{json.dumps({**row['data'], 'data': 'another'})}' WHERE kind = 'tasks'",
+        NAME,
+    )
+    refused = f"task: {CONFIG.task}: not the images that this run began with"
+    said = client(place).get(f"{QUESTION}/{told(place)[-1]['id']}").json()
+    assert (said["problem"], said["instructions"], said["ideas"]) == (refused, [], [])
+    with place.open(NAME) as store:
+        assert run is not None and refused in found_programs.told(run.config, store.rows("events"))
+
+
+def test_events_are_paged_within_an_iteration(searched: Place) -> None:
+    page, some, last = client(searched), [], {"after": 0}
+    whole = page.get(f"/api/runs/{NAME}/events", params={"kinds": "improvement", "limit": 500}).json()[
+        "events"
+    ]
+    assert len({each["iteration"] for each in whole}) < len(whole)
+    while True:
+        query = {"kinds": "improvement", "limit": 1, **last}
+        more = page.get(f"/api/runs/{NAME}/events", params=query).json()["events"]
+        some += more
+        if not more:
+            break
+        last = {"after": more[-1]["iteration"], "seq": more[-1]["seq"]}
+    assert some == whole
 
 
 @pytest.mark.parametrize("number", ["99999999", "x", "-1", "1e3", "9" * 17, "9" * 5000, "%D9%A3", "%00"])
@@ -177,6 +233,54 @@ def test_the_panel_in_a_file(searched: Place, chrome: Any, tmp_path: Path) -> No
         expect(panel.locator(".over")).to_contain_text("this file does not hold that")
         expect(panel.locator(".code .line").first).to_be_visible()
         assert panel.locator(".story > li").count() > 0 and tab.problems == []
+
+
+def test_a_file_of_a_long_run(
+    searched: Place, chrome: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the latest and the ancestors of the best, and says that others are left out."""
+    from playwright.sync_api import expect
+
+    monkeypatch.setattr("aiga.viewer.share.MOST_FOUND", 2)
+    file = tmp_path / "long.html"
+    file.write_text(client(searched).get(f"/api/runs/{NAME}/share").text)
+    improvements = told(searched)
+    best = [each for each in improvements if each["chosen"]][-1]
+    ancestors = line(improvements, best["id"])
+    kept = {*ancestors, *(each["id"] for each in improvements[-2:])}
+    assert len(kept) < len(improvements)
+    with browser.opened(chrome, offline=True) as tab:
+        tab.page.goto(f"{file.as_uri()}#/{NAME}/programs")
+        panel = tab.page.locator(".programs")
+        expect(panel.locator("header .soft")).to_contain_text(
+            f"{len(kept)} of {len(improvements)} improvements: "
+        )
+        expect(panel.locator(".story > li")).to_have_count(min(len(ancestors), 10))
+        assert tab.problems == []
+
+
+def test_the_panel_asks_page_by_page(found: Served, tab: Tab) -> None:
+    """Here of three events each, so that pages end within an iteration."""
+    from playwright.sync_api import expect
+
+    improvements = told(Place(found.folder))
+    source = "const MOST = 500;"
+    script = (Path(app.__file__).parent / "static/source.js").read_text()
+    assert source in script
+    tab.page.route(
+        "**/source.js",
+        lambda route: route.fulfill(
+            body=script.replace(source, "const MOST = 3;"), content_type="text/javascript"
+        ),
+    )
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url) if "/events?" in request.url else None)
+    tab.page.goto(f"{found.address}/#/{NAME}/programs")
+    panel = tab.page.locator(".programs")
+    expect(panel.locator("header .soft")).to_have_text(
+        f"{len(improvements)} improvements", timeout=1000 * PATIENCE
+    )
+    assert len(asked) == len(improvements) // 3 + 1 and tab.problems == []
 
 
 def test_runs_of_earlier_versions_are_shown(searched: Place, chrome: Any, tmp_path: Path) -> None:

@@ -51,6 +51,20 @@ def test_a_run_that_is_refused_leaves_no_schema(
     assert runs_of(place.folder, place.url).taken() == []
 
 
+@pytest.mark.parametrize("held", ["", 'CREATE TABLE "aiga_bad".notes (text text)'])
+@pytest.mark.parametrize("reserved", [False, True])
+def test_a_schema_that_was_there_before_stays(place: Place, held: str, reserved: bool) -> None:
+    assert place.server is not None
+    place.server.say(f'CREATE SCHEMA "aiga_bad"; {held}', place.database)
+    with (
+        pytest.raises(KeyError, match="why"),
+        Store.open(place.folder / "bad", write=True, url=place.url, reserved=reserved),
+    ):
+        raise KeyError("why")
+    there = runs_of(place.folder, place.url).taken() == ["bad"]
+    assert there == bool(held or not reserved)
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [

@@ -16,15 +16,15 @@ from aiga.cli import main
 from aiga.experiments import programs
 from aiga.experiments.disguises import CASES, SIZES, disguised
 from aiga.experiments.lab import Lab, OutOfTime
-from aiga.experiments.programs import LEVELS, logistic
-from aiga.experiments.results import middle, normal, rate_ratio, share
+from aiga.experiments.programs import LEVELS, logistic, unrolled
+from aiga.experiments.results import binomial_interval, median_interval, rate_ratio, t_interval
 from aiga.worlds import supervised
 
 
 def test_shares_and_ratios_are_those_worked_out_by_hand() -> None:
-    low, high = share(0, 100)
+    low, high = binomial_interval(0, 100)
     assert low == 0 and (1 - high) ** 100 == pytest.approx(0.025)
-    low, high = share(7, 20)
+    low, high = binomial_interval(7, 20)
     assert stats.binom.sf(6, 20, low) == pytest.approx(0.025)
     assert stats.binom.cdf(7, 20, high) == pytest.approx(0.025)
     # Twelve in 10 and four in 20: six times as often; equal rates would give the first a third of all.
@@ -40,12 +40,12 @@ def test_shares_and_ratios_are_those_worked_out_by_hand() -> None:
 
 
 def test_medians_and_means_have_their_intervals() -> None:
-    assert middle([5, 1, 4, 2, 3]) == (3, 1, 5, 1 - 2 / 32)
-    assert middle(np.arange(6)) == (2.5, 0, 5, 1 - 2 / 64)
-    assert middle(np.arange(9))[1:] == (1, 7, 1 - 2 * 10 / 512)
+    assert median_interval([5, 1, 4, 2, 3]) == (3, 1, 5, 1 - 2 / 32)
+    assert median_interval(np.arange(6)) == (2.5, 0, 5, 1 - 2 / 64)
+    assert median_interval(np.arange(9))[1:] == (1, 7, 1 - 2 * 10 / 512)
     values = [1.0, 2.0, 4.0, 8.0]
     theirs = stats.ttest_1samp(values, 0).confidence_interval()
-    np.testing.assert_allclose(normal(values), theirs)
+    np.testing.assert_allclose(t_interval(values), theirs)
 
 
 def test_logistic_regression_is_the_kernels_and_reaches_the_best_there_is() -> None:
@@ -58,9 +58,9 @@ def test_logistic_regression_is_the_kernels_and_reaches_the_best_there_is() -> N
         valid_x=np.concatenate([tasks.valid_x, ones[:, :60]], 2),
     )
     theirs = kernel.evaluate(
-        [known.linear(rate) for rate in rates], Sizes(4, 3, 1, 9), made, kernel.Rules("accuracy", 3)
+        [known.linear(rate) for rate in rates], Sizes(4, 3, 1, 9), unrolled(made, 3), kernel.Rules("accuracy")
     )
-    np.testing.assert_allclose(logistic(tasks, rates, 3), theirs, atol=1e-12)
+    np.testing.assert_allclose(logistic(unrolled(tasks, 3), rates), theirs, atol=1e-12)
 
     x, y = made.train_x[0], tasks.train_y[0] * 0.8 + 0.1 * (np.arange(100) % 3 == 0)
 

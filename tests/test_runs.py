@@ -1,13 +1,16 @@
 """One run on disk: what the codec brings back, what the store keeps, and what it says when it cannot."""
 
+import fcntl
 import json
 import math
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -244,6 +247,58 @@ def test_a_second_writer_is_refused_and_readers_are_not(night: Place) -> None:
         with night.open() as reader:
             assert reader.summary().iteration == 40
     night.open(write=True).close()
+
+
+@pytest.mark.parametrize("was", ["another program's", "empty", "a folder", "nothing", "reserved"])
+def test_a_run_that_does_not_begin_removes_what_it_made_alone(tmp_path: Path, was: str) -> None:
+    folder = tmp_path / "night"
+    if was != "nothing":
+        folder.mkdir()
+    if was == "another program's":
+        with closing(sqlite3.connect(folder / "run.db")) as db, db:
+            db.execute("CREATE TABLE notes AS SELECT 'mine' AS text")
+    elif was == "empty":
+        (folder / "run.db").touch()
+        (folder / "blobs").mkdir()
+    before = {path.name for path in folder.glob("*")}
+    with pytest.raises(KeyError, match="why"), Store.open(folder, write=True, reserved=was == "reserved"):
+        raise KeyError("why")
+    assert folder.exists() == (was not in ("nothing", "reserved"))
+    assert {path.name for path in folder.glob("*")} == before
+    if was == "another program's":
+        with closing(sqlite3.connect(folder / "run.db")) as db:
+            assert db.execute("SELECT text FROM notes").fetchall() == [("mine",)]
+
+
+def test_what_others_put_into_a_run_that_does_not_begin_stays(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "night", write=True)
+    with closing(sqlite3.connect(tmp_path / "night" / "run.db")) as db, db:
+        db.execute("CREATE TABLE notes (text)")
+    with pytest.raises(KeyError, match="why"), store:
+        raise KeyError("why")
+    assert (tmp_path / "night" / "run.db").exists()
+
+
+def test_an_error_is_told_also_where_nothing_can_be_removed(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "night", write=True)
+    shutil.rmtree(tmp_path / "night")
+    with pytest.raises(KeyError, match="why"), store:
+        raise KeyError("why")
+
+
+def test_the_lock_of_a_forgotten_run_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first writer forgets its run between the second one's opening of the lock and its taking it."""
+    first, flock = Store.open(tmp_path / "night", write=True), fcntl.flock
+
+    def late(lock: int, how: int) -> None:
+        monkeypatch.undo()
+        first.__exit__(KeyError)
+        flock(lock, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Store.open(tmp_path / "night", write=True):
+        with pytest.raises(RunError, match="is already working on this run"):
+            Store.open(tmp_path / "night", write=True)
 
 
 def test_readers_see_one_commit(night: Place) -> None:

@@ -71,12 +71,15 @@ class Study:
 
     `tell(config, events, which)` is plain JSON data about what has the number `which`, None where nothing
     has; `events` are those of `kinds`, as they are stored. A run's events are only ever added to, and what
-    was told once is told again: `which` must not change its meaning.
+    was told once is told again, but for an answer whose `problem` is not None: `which` must not change its
+    meaning. `shortened(events, most)` leaves out some where a file would be too long, all but the latest
+    `most` where it is missing.
     """
 
     kinds: Sequence[str]
     tell: Callable[[Mapping[str, Any], Sequence[Any], int], Mapping[str, Any] | None]
     best: Callable[[Sequence[Any]], int | None]  # the number of what a run has to show, from its events
+    shortened: Callable[[Sequence[Any], int], Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -193,8 +196,7 @@ def _automl_zero(config: Any, spread: Spread | None = None) -> System[Any]:
 
     try:
         system = AutoMLZero(config, spread=spread)
-        for kind in ("search", "select"):  # whether the files have what was asked for
-            system.tasks(kind, 0)
+        system.check()
     except ValueError as error:
         raise RunError(str(error)) from None
     return system
@@ -328,8 +330,15 @@ def _automl_zero_study(
 
 
 def _automl_zero_best(events: Sequence[Any]) -> int | None:
-    chosen = [each["data"]["id"] for each in events if each["data"].get("chosen")]
-    return chosen[-1] if chosen else None
+    from aiga.found_programs import best
+
+    return best(events)
+
+
+def _automl_zero_shortened(events: Sequence[Any], most: int) -> Sequence[Any]:
+    from aiga.found_programs import shortened
+
+    return shortened(events, most)
 
 
 SYSTEMS: dict[str, Entry] = {
@@ -369,7 +378,7 @@ SYSTEMS: dict[str, Entry] = {
         panels=("programs", "curves", "share"),
         told=_automl_zero_told,
         source=_automl_zero_source,
-        study=Study(("improvement", "tasks"), _automl_zero_study, _automl_zero_best),
+        study=Study(("improvement", "tasks"), _automl_zero_study, _automl_zero_best, _automl_zero_shortened),
     ),
     "maml": Entry(
         "first weights from which few examples are enough, on sinusoids (Finn et al. 2017)",

@@ -478,7 +478,9 @@ def _start(options: argparse.Namespace, entry: Entry) -> int:
     name, config, seed = _settings(options, entry)
     seconds = options.minutes * 60 if options.minutes else options.hours * 3600 if options.hours else None
     run = Run(Path(options.system).name, seed, plain(config))
-    with ExitStack() as beside, Store.open(options.runs_dir / name, write=True, url=options.store) as store:
+    # A name that nobody gave is a reserved one.
+    opened = Store.open(options.runs_dir / name, write=True, url=options.store, reserved=options.name is None)
+    with ExitStack() as beside, opened as store:
         progress = Progress(store, f"aiga run {options.system} --name {name}", options.iterations, seconds)
 
         def begun(iteration: int, changed: list[str]) -> None:

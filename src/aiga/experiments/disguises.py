@@ -21,7 +21,7 @@ Instructions = Sequence[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Case:
-    """A program, its constants drawn anew by every call, the ideas it has, and those it may also have."""
+    """A program, its rate drawn anew by every call, the ideas it has, and those it may also have."""
 
     make: Callable[[np.random.Generator], Program]
     has: frozenset[str] = frozenset()

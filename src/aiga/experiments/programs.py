@@ -176,25 +176,19 @@ def _efficiency(lab: Lab) -> str:
 
 
 def _draw_efficiency(lab: Lab, file: Path) -> None:
-    """How many times as much evolution finds, over how rare acceptable programs are; arrows: at least."""
+    """How many times as much evolution finds, level by level; arrows where one end is all that is known."""
     figure, axes = _panel()
-    for place, (level, ((ours, mine), (theirs, of))) in enumerate(_sums(lab).items()):
+    sums = _sums(lab)
+    for place, ((ours, mine), (theirs, of)) in enumerate(sums.values()):
         ratio, low, high = results.rate_ratio(ours, mine, theirs, of)
-        rare = of / max(theirs, 1)
         if theirs and ours:
-            axes.errorbar(
-                rare,
-                ratio,
-                [[ratio - low], [min(high, 1e9) - ratio]],
-                fmt="o",
-                color=f"C{place}",
-                label=level,
-            )
-        else:
-            axes.plot(rare, max(low, 1e-2), marker="^", linestyle="none", color=f"C{place}", label=level)
+            axes.errorbar(place, ratio, [[ratio - low], [high - ratio]], fmt="o", color="C0")
+        elif ours or theirs:
+            end, mark = (low, "^") if ours else (high, "v")
+            axes.plot(place, end, marker=mark, color="C0")
     axes.axhline(1, color="0.7", linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="random programs for one that is acceptable", ylabel="times")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set(yscale="log", ylabel="times as many as random search")
+    axes.set_xticks(range(len(sums)), [level.replace(", ", "\n") for level in sums], fontsize=8)
     figure.savefig(file, dpi=120)
 
 
@@ -229,9 +223,8 @@ def _recalled(lab: Lab) -> str:
     named = _named(lab)
 
     def over(name: str, arms: Sequence[str]) -> str:
-        hits, of = (sum(named[arm][name][k] for arm in arms if arm in named) for k in (0, 1))
-        low, high = results.share(hits, of) if of else (0.0, 1.0)
-        return f"{hits} of {of} ({low:.0%} to {high:.0%})"
+        # No interval: disguises of one case are no independent trials.
+        return "{} of {}".format(*(sum(named[arm][name][k] for arm in arms if arm in named) for k in (0, 1)))
 
     lines = [["idea", "named where it is", "named in its ablation", "named where it is not"]]
     for name in NAMES:
@@ -294,9 +287,11 @@ def adaptations(lab: Lab, presets: Presets) -> None:
     lab.measure(trials, partial(_adapted, lab, budget), kernel.threads_here())
 
 
-def _adapted(lab: Lab, budget: int, arm: str, seed: int) -> Mapping[str, float]:
+def _adapted(lab: Lab, budget: int, arm: str, number: int) -> Mapping[str, float]:
     """One island of copies of the network; of what got better the best on the tasks to select by."""
     config = CONDITIONS[arm]
+    # Fisher's test wants arms that share nothing, so their trials have other pairs and other chances.
+    seed = int(np.random.default_rng([number, *arm.encode()]).integers(2**63))
     system = AutoMLZero(config, threads=1)
     tasks, rules = system.tasks("search", seed), system.rules(seed)
     search = config.search(evolution.budget(config.sizes, rules, config.train, config.budget))
@@ -355,7 +350,7 @@ def _draw_adaptations(lab: Lab, file: Path) -> None:
             if not by:
                 continue
             hits, of = round(sum(by.values())), len(by)
-            low, high = results.share(hits, of)
+            low, high = results.binomial_interval(hits, of)
             x, height = place + 0.36 * side - 0.18, hits / of
             axes.bar(x, height, 0.34, color="C0" if not side else "0.7")
             axes.errorbar(x, height, [[height - low], [high - height]], color="0.2", linewidth=1)
@@ -380,24 +375,26 @@ def digits(lab: Lab, presets: Presets) -> None:
         lab.trial("digits", seed, AutoMLZero(config), config, measure, name="automl-zero")
 
 
-def logistic(tasks: kernel.Tasks, rates: Sequence[float], epochs: int) -> np.ndarray:
+def logistic(tasks: kernel.Tasks, rates: Sequence[float]) -> np.ndarray:
     """Accuracy f64[R, N] of logistic regression with a bias, from zeros, on N tasks at R rates.
 
-    One step of gradient descent for each example, in the order of the examples, which is the same in every
-    epoch; the accuracy is that of the best epoch: the rules by which programs are judged.
+    One step of gradient descent for each example, in the order of the examples, as programs learn.
     """
     train_x, train_y, valid_x, valid_y = tasks.arrays
     ones = [np.ones((*x.shape[:2], 1)) for x in (train_x, valid_x)]
     train, valid = (np.concatenate(both, 2) for both in zip((train_x, valid_x), ones, strict=True))
     rate = np.asarray(rates, float)[:, None]
-    weights, best = np.zeros((len(rate), *train[:, 0].shape)), np.zeros((len(rate), len(train)))
-    for _ in range(epochs):
-        for t in range(train.shape[1]):
-            said = 1 / (1 + np.exp(-np.clip((weights * train[:, t]).sum(-1), -500, 500)))
-            weights += (rate * (train_y[:, t] - said))[..., None] * train[:, t]
-        right = (np.einsum("rnf,nvf->rnv", weights, valid) > 0) == (valid_y > 0.5)
-        best = np.maximum(best, right.mean(2))
-    return best
+    weights = np.zeros((len(rate), *train[:, 0].shape))
+    for t in range(train.shape[1]):
+        said = 1 / (1 + np.exp(-np.clip((weights * train[:, t]).sum(-1), -500, 500)))
+        weights += (rate * (train_y[:, t] - said))[..., None] * train[:, t]
+    return ((np.einsum("rnf,nvf->rnv", weights, valid) > 0) == (valid_y > 0.5)).mean(2)
+
+
+def unrolled(tasks: kernel.Tasks, epochs: int) -> kernel.Tasks:
+    """The same with all epochs as one, so that programs are judged after the last and by no other."""
+    train_x, train_y, valid_x, valid_y = tasks.arrays
+    return kernel.Tasks(np.tile(train_x, (1, epochs, 1)), np.tile(train_y, (1, epochs)), valid_x, valid_y)
 
 
 def _beside(config: Config, store: Store) -> Mapping[str, float]:
@@ -407,25 +404,25 @@ def _beside(config: Config, store: Store) -> Mapping[str, float]:
     state = decode(State, stored.tree, stored.arrays)
     assert state.chosen  # whoever comes first is an improvement
     system = AutoMLZero(config)
-    search, rules, program = (
-        system.tasks("search", state.seed),
-        system.rules(state.seed),
-        state.chosen.program,
-    )
+    rules, program = replace(system.rules(state.seed), epochs=1), state.chosen.program
+    search = unrolled(system.tasks("search", state.seed), config.epochs)
     images = supervised.images(config.task)
     assert images  # digits are no made-up task
     pairs = len(supervised.pairs(images.y, "test", state.seed))
-    shape = supervised.Shape(config.sizes.features, config.train, config.valid)
+    shape = supervised.Shape(config.sizes.features, config.train, config.valid, config.repeats)
     test = kernel.Tasks(
         *supervised.tasks(config.task, "test", pairs * PROJECTIONS, shape, state.seed, images)
     )
-    rate = RATES[int(logistic(search, RATES, config.epochs).mean(1).argmax())]
+    test = unrolled(test, config.epochs)
+    rate = RATES[int(logistic(search, RATES).mean(1).argmax())]
     networks = [known.network(each) for each in RATES]
-    tried = kernel.evaluate(networks, config.sizes, search, rules).mean(1)
+    room = known.room(config.sizes)
+    tried = kernel.evaluate(networks, room, search, rules).mean(1)
     network = int(tried.argmax())
-    mine, deep = kernel.evaluate([program, networks[network]], config.sizes, test, rules)
-    theirs = logistic(test, [rate], config.epochs)[0]
-    low, high = results.normal((mine - theirs).reshape(PROJECTIONS, pairs).mean(0))
+    judged = [program, networks[network]]
+    mine, deep = kernel.evaluate(judged, room, test, rules)
+    theirs = logistic(test, [rate])[0]
+    low, high = results.t_interval((mine - theirs).reshape(PROJECTIONS, pairs).mean(0))
     named = {idea.name for idea in ideas(program, config.sizes, accuracy=True)}
     return {
         "program": mine.mean(),
@@ -459,7 +456,7 @@ def _told_digits(lab: Lab) -> str:
         )
     said = results.markdown(lines)
     if len(lines) > 1:
-        median, low, high, sure = results.middle(list(of["difference"].values()))
+        median, low, high, sure = results.median_interval(list(of["difference"].values()))
         said += f"\n\nMedian difference {median:+.4f} ({low:+.4f} to {high:+.4f}, {sure:.1%} over seeds)"
     return said
 

@@ -94,7 +94,7 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def normal(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+def t_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the mean by Student's t. NaN below two values."""
     numbers = np.asarray(values, float)
     if len(numbers) < 2:
@@ -103,7 +103,7 @@ def normal(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(numbers.mean() - wide), float(numbers.mean() + wide)
 
 
-def share(count: int, total: int) -> tuple[float, float]:
+def binomial_interval(count: int, total: int) -> tuple[float, float]:
     """The exact 95 % interval of a probability (Clopper and Pearson 1934) that `count` of `total` show."""
     low = stats.beta.ppf(0.025, count, total - count + 1) if count else 0.0
     high = stats.beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
@@ -119,11 +119,13 @@ def rate_ratio(count: int, total: float, other: int, of: float) -> tuple[float, 
     """
     if not count + other:
         return float("nan"), 0.0, float("inf")
-    low, high = (p / (1 - p) * of / total if p < 1 else float("inf") for p in share(count, count + other))
+    low, high = (
+        p / (1 - p) * of / total if p < 1 else float("inf") for p in binomial_interval(count, count + other)
+    )
     return (count * of / (other * total) if other else float("inf")), low, high
 
 
-def middle(values: Sequence[float] | np.ndarray) -> tuple[float, float, float, float]:
+def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float, float]:
     """The median, an interval of it from one of the values to another, and how sure that is.
 
     No distribution is assumed: the ends are the values that come k-th from both sides, the narrowest pair

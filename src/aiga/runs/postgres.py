@@ -138,6 +138,7 @@ class Schema:
         self.name = name
         self.schema = PREFIX + name
         self._server = server
+        self._reserved = False
         self._lock = int.from_bytes(hashlib.sha256(self.schema.encode()).digest()[:8], "big", signed=True)
 
     def __str__(self) -> str:
@@ -147,8 +148,10 @@ class Schema:
         with self._server.asking() as db:
             return self._there(db)
 
-    def open(self, write: bool) -> sa.Engine:
-        """Raises `RunError`: no connection, no such run, another process is writing it."""
+    def open(self, write: bool, reserved: bool = False) -> sa.Engine:
+        """`reserved`: the schema is `reserve`'s. Raises `RunError`: no connection, no such run,
+        another process is writing it."""
+        self._reserved = reserved
         engine = self._connected(write, self._take_lock if write else self._must_be_there)
         if write:
 
@@ -165,6 +168,10 @@ class Schema:
 
     def close(self) -> None:
         """The lock went with the connection."""
+
+    def vacant(self, db: sa.Connection) -> bool:
+        """Whether the schema was made for this run. One with anything in it the server does not drop."""
+        return self._reserved and self._there(db)
 
     def forget(self) -> None:
         """Nothing: the schema was all that there was."""

@@ -106,6 +106,7 @@ class Folder:
         self._folder = folder
         self._database = folder / "run.db"
         self._lock: int | None = None
+        self._made: set[Path] = set()  # by `open`, or by `reserve` for it
 
     def __str__(self) -> str:
         return str(self._folder)
@@ -113,14 +114,16 @@ class Folder:
     def exists(self) -> bool:
         return self._database.exists()
 
-    def open(self, write: bool) -> sa.Engine:
-        """Raises `RunError`: no such run, another process is writing it, a folder that cannot be made."""
+    def open(self, write: bool, reserved: bool = False) -> sa.Engine:
+        """`reserved`: the folder is `reserve`'s. Raises `RunError`: no such run, another process is writing
+        it, a folder that cannot be made."""
         if not write and not self.exists():
             raise RunError(f"{self.name}: no such run in {self._folder.parent}")
         try:
             if write:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._lock = self._take_lock()
+                self._made = {self._folder} if reserved else set()
+                self._take_lock()
+                self._made |= {path for path in (*self._parts(), self.files.folder) if not path.exists()}
             return _engine(self._database, write)
         except OSError as error:
             raise Unwritable(f"{self._folder}: {error.strerror}") from None
@@ -137,14 +140,25 @@ class Folder:
             os.close(self._lock)
             self._lock = None
 
+    def vacant(self, db: sa.Connection) -> bool:
+        """Whether nobody put anything into a database that `open` made; True also where it made none."""
+        theirs = self._database not in self._made
+        return theirs or db.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
+
     def forget(self) -> None:
-        """Removes what `open` made. Where the folder has anything else, it stays, and its lock with it."""
-        for name in ("run.db", "run.db-wal", "run.db-shm"):
-            (self._folder / name).unlink(missing_ok=True)
-        if [path.name for path in self._folder.iterdir()] == ["lock"]:
-            (self._folder / "lock").unlink()
-            with suppress(OSError):
-                self._folder.rmdir()
+        """Removes what `open` made, for a database that was `vacant`; the folder only where nothing else is
+        in it. Raises `OSError`."""
+        parts = self._parts() if self._database in self._made else []
+        for path in (*parts, self._folder / "lock"):
+            if path in self._made:
+                path.unlink(missing_ok=True)
+        for folder in (self.files.folder, self._folder):
+            if folder in self._made:
+                with suppress(OSError):
+                    folder.rmdir()
+
+    def _parts(self) -> list[Path]:
+        return [self._database.with_name(f"run.db{end}") for end in ("", "-wal", "-shm")]
 
     def is_running(self) -> bool:
         """Whether a process is working on the run now."""
@@ -182,23 +196,33 @@ class Folder:
             return Damaged(f"{self.name}: damaged: run.db: {problem}")
         return None
 
-    def _take_lock(self) -> int:
-        """Locks the folder for this process. The system lets go of the lock when the process ends, however it
-        ends."""
-        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        for wait in (0.05, 0.1, 0.2, 0):  # `is_running` holds it for an instant
+    def _take_lock(self) -> None:
+        """Locks the folder, which it makes, for this process. The system lets go of the lock when the process
+        ends, however it ends."""
+        path, holder = self._folder / "lock", ""
+        for wait in (0, 0.05, 0.1, 0.2):  # `is_running` holds it for an instant
+            time.sleep(wait)
+            with suppress(FileExistsError):
+                self._folder.mkdir(parents=True)
+                self._made.add(self._folder)
+            new = not path.exists()
+            # Where whoever had it forgets the run, its name is gone or another file's, and the folder may be.
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                time.sleep(wait)
+                self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(self._lock), path.stat()):
+                    break
+            except FileNotFoundError:
+                pass
+            except BlockingIOError:
+                assert self._lock is not None
+                holder = os.read(self._lock, 32).decode(errors="replace").strip()
+            self.close()
         else:
-            holder = os.read(lock, 32).decode(errors="replace").strip()
-            os.close(lock)
             raise RunError(f"{self.name}: process {holder or '?'} is already working on this run")
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        return lock
+        self._made |= {path} if new else set()
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, str(os.getpid()).encode())
 
 
 def _engine(database: Path, write: bool) -> sa.Engine:

@@ -258,16 +258,19 @@ class Store:
         self._snapshot: sa.Connection | None = None
 
     @classmethod
-    def open(cls, folder: str | Path, *, write: bool = False, url: str | None = None) -> Store:
+    def open(
+        cls, folder: str | Path, *, write: bool = False, url: str | None = None, reserved: bool = False
+    ) -> Store:
         """Opens the run in `folder` to read, or to write, which makes it where it is missing.
 
         With `url`, as in postgresql://user@host/database, it is in that database under the folder's name;
-        the folder itself is not touched then. Raises `RunError`: no such run, another process is writing it,
-        a newer format, a damaged database, a server that cannot be reached.
+        the folder itself is not touched then. `reserved` says that `reserve` took the name for this run, so
+        that what it made goes too where the run does not begin. Raises `RunError`: no such run, another
+        process is writing it, a newer format, a damaged database, a server that cannot be reached.
         """
         folder = Path(folder)
         database = runs_of(folder.parent, url).database(folder.name)
-        return cls._opened(database, lambda: database.open(write), write)
+        return cls._opened(database, lambda: database.open(write, reserved), write)
 
     @classmethod
     def beside(cls, folder: str | Path, *, url: str | None = None) -> Store:
@@ -305,7 +308,7 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Closes it. Of a run that an error kept from beginning nothing stays behind."""
+        """Closes it. Of a run that an error kept from beginning nothing stays behind, of others all does."""
         try:
             if kind is not None and self._write:
                 self._forget()
@@ -313,12 +316,13 @@ class Store:
             self.close()
 
     def _forget(self) -> None:
-        with suppress(RunError, DBAPIError):
+        # Whatever goes wrong here, the error that leads here is the one to be told.
+        with suppress(RunError, DBAPIError, sqlite3.Error, OSError):
             with self._transaction() as db:
-                if self._begun(db):
+                if self._begun(db) or not self._database.vacant(db):
                     return
                 if self._database.schema is not None:
-                    db.execute(sa.schema.DropSchema(self._database.schema, if_exists=True))
+                    db.execute(sa.schema.DropSchema(self._database.schema))
             self._engine.dispose()
             self._database.forget()
 

@@ -159,7 +159,8 @@ class Page:
         with self.store(request) as store:
             after = _query(request, "after", 0, 0, MAX_NUMBER)
             limit = _query(request, "limit", 100, 1, reading.MOST_EVENTS)
-            return {"events": reading.events(store, _kinds(request), after, limit)}
+            seq = _query(request, "seq", 0, 0, MAX_NUMBER) if "seq" in request.query_params else None
+            return {"events": reading.events(store, _kinds(request), after, limit, seq)}
 
     async def feed(self, request: Request) -> Response:
         """Server-sent events: what changed since the cursor, once a second at most. A reconnecting browser

@@ -143,23 +143,25 @@ def own_kinds(store: Store) -> list[str]:
     return sorted({row.kind for row in rows} - {"birth", "rejection", "transfer", "solve", "extinction"})
 
 
-def events(store: Store, kinds: Iterable[str], after: int, limit: int = MOST_EVENTS) -> list[dict[str, Any]]:
-    """The first `limit` events of these kinds after an iteration, as the system told them."""
+def events(
+    store: Store,
+    kinds: Iterable[str],
+    after: int,
+    limit: int | None = MOST_EVENTS,
+    seq: int | None = None,
+) -> list[dict[str, Any]]:
+    """The first `limit` events of these kinds after an iteration, or after the event `seq` in it, as the
+    system told them and in that order; all of them where `limit` is None."""
     c = events_table.c
-    query = sa.select(events_table).where(c.iteration > after, c.kind.in_(list(kinds)))
-    rows = store.select(query.order_by(c.iteration, c.seq).limit(min(limit, MOST_EVENTS)))
+    later = c.iteration > after
+    if seq is not None:
+        later = sa.or_(later, sa.and_(c.iteration == after, c.seq > seq))
+    query = sa.select(events_table).where(later, c.kind.in_(list(kinds))).order_by(c.iteration, c.seq)
+    rows = store.select(query if limit is None else query.limit(min(limit, MOST_EVENTS)))
     return [
         {"iteration": row.iteration, "seq": row.seq, "kind": row.kind, "data": json.loads(row.data)}
         for row in rows
     ]
-
-
-def every(store: Store, kinds: Iterable[str]) -> list[dict[str, Any]]:
-    """All events of these kinds, in the order in which they were told."""
-    c = events_table.c
-    query = sa.select(c.iteration, c.kind, c.data).where(c.kind.in_(list(kinds)))
-    rows = store.select(query.order_by(c.iteration, c.seq))
-    return [{"iteration": row.iteration, "kind": row.kind, "data": json.loads(row.data)} for row in rows]
 
 
 def environment(store: Store, number: int, say: Callable[[Any], str]) -> dict[str, Any] | None:

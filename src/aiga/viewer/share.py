@@ -22,6 +22,7 @@ from aiga.viewer.studies import Studies
 
 MOST_ENVIRONMENTS = 400  # of which a file says everything: the active ones, then the latest solved and born
 MOST_FILMS = 32
+MOST_FOUND = 2000  # events of what was found, of a kilobyte each, besides those that the best came from
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -37,7 +38,8 @@ def gathered(
 ) -> tuple[dict[str, Any], dict[int, Asked]]:
     """The answers that the file holds, by path, and the walks that are still to be played, by environment.
     `told` is what the page is told of the run, `say` puts a course into words; of what was found the best is
-    looked into."""
+    looked into, and where much was found the file has its ancestors and the latest. Events of a kind are one
+    answer, out of which the page takes what it asks for, with the number of those `omitted`."""
     path = _path(told)
     with store.snapshot():
         environments = reading.environments(store)
@@ -53,21 +55,14 @@ def gathered(
                 f"{path}/environments/{number}": reading.environment(store, number, say) for number in numbers
             },
         }
+        iteration = store.iteration()
         # A panel of its own asks for a system's own events, from the first one on.
         for kind in reading.own_kinds(store):
-            after, more = 0, True
-            while more:
-                some = reading.events(store, [kind], after)
-                answers[f"{path}/events?kinds={kind}&after={after}&limit={reading.MOST_EVENTS}"] = {
-                    "events": some
+            if study is None or kind not in study.kinds:
+                answers[f"{path}/events?kinds={kind}"] = {
+                    "events": reading.events(store, [kind], 0),
+                    "omitted": 0,
                 }
-                more = study is not None and kind in study.kinds and len(some) == reading.MOST_EVENTS
-                # As the panel asks on: the last iteration may not have been told whole.
-                after = max(after + 1, some[-1]["iteration"] - 1) if some else after
-        if study is not None and studies is not None:
-            best = study.best(reading.every(store, study.kinds))
-            if best is not None:
-                answers[f"{path}/programs/{best}"] = studies.tell(store, study, told["config"], best)
         courses = reading.courses(store, numbers)
         agents = reading.agents(store, numbers[:MOST_FILMS])
         walks = {
@@ -75,6 +70,17 @@ def gathered(
             for number, agent in agents.items()
             if agent is not None
         }
+    # What takes seconds must not hold the snapshot.
+    if study is not None and studies is not None:
+        found = [each for each in studies.events(store, study) if each["iteration"] <= iteration]
+        some = study.shortened(found, MOST_FOUND) if study.shortened else found[-MOST_FOUND:]
+        for kind in study.kinds:
+            of_kind = [each for each in some if each["kind"] == kind]
+            count = sum(each["kind"] == kind for each in found)
+            answers[f"{path}/events?kinds={kind}"] = {"events": of_kind, "omitted": count - len(of_kind)}
+        best = study.best(found)
+        if best is not None:
+            answers[f"{path}/programs/{best}"] = studies.tell(store, study, told["config"], best)
     if shown is not None:
         grounds = {number: reading.rounded(shown.ground(course)) for number, course in courses.items()}
         answers[f"{path}/courses"] = grounds

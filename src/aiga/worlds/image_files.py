@@ -15,23 +15,53 @@ from __future__ import annotations
 
 import errno
 import gzip
-import io
 import math
 import re
 import stat
 import struct
-import warnings
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 ROW = 3073  # bytes of an image and its label in CIFAR-10
 DEFLATE = 1032  # bytes that one byte of deflate can stand for, at most
-COMPRESSED = 15  # an element of a MATLAB file that holds another one, deflated
+CHUNK = 1 << 16  # bytes of deflate unpacked at a time
+
+# Elements of a MATLAB file: a matrix, or another element, deflated. Before the numbers of a matrix that is of
+# interest here lie 64 bytes at most.
+MATRIX, COMPRESSED, HEAD = 14, 15, 256
+NUMBERS = {
+    6: "float64",
+    7: "float32",
+    8: "int8",
+    9: "uint8",
+    10: "int16",
+    11: "uint16",
+    12: "int32",
+    13: "uint32",
+    14: "int64",
+    15: "uint64",
+}  # by class
+STORED = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}  # by type
+NOT_REAL = 0x0A00  # flags: complex, logical
+
+MNIST = re.compile(r"(train|t10k)-(images[-.]idx3|labels[-.]idx1)-ubyte(\.gz)?")
+CIFAR = re.compile(r"(data_batch_[1-5]|test_batch)\.bin")
 
 
 class Images(NamedTuple):
@@ -40,6 +70,11 @@ class Images(NamedTuple):
     x: np.ndarray  # [I, D]
     y: np.ndarray  # [I], of whole numbers where these are classes
     kept: np.ndarray | None = None  # bool[I], to test on and for nothing else; None: not said
+
+
+class _Matrix(NamedTuple):
+    kind: str  # of its class; the numbers may be stored as smaller ones
+    values: np.ndarray
 
 
 class _Part(NamedTuple):
@@ -73,7 +108,8 @@ def read(folder: Path, names: Collection[str]) -> Images:
 
 def _mnist(folder: Path, names: Collection[str]) -> list[_Part]:
     parts = []
-    for which in ("train", "t10k") if any(name.startswith("t10k") for name in names) else ("train",):
+    tests = any(name.startswith("t10k") for name in names if MNIST.fullmatch(name))
+    for which in ("train", "t10k") if tests else ("train",):
         labels = _idx(_spelt(folder, f"{which}-labels", "idx1-ubyte", names), 1, None)
         path = _spelt(folder, f"{which}-images", "idx3-ubyte", names)
         parts.append(_Part(path, which == "t10k", _idx(path, 3, len(labels)), labels))
@@ -88,7 +124,7 @@ def _spelt(folder: Path, what: str, kind: str, names: Collection[str]) -> Path:
 def _idx(path: Path, axes: int, count: int | None) -> np.ndarray:
     """Bytes in the shape that the header says, whose first axis is `count`."""
     with _reading(path):
-        length, packed = _length(path), path.suffix == ".gz"
+        length, packed = bytes_of(path), path.suffix == ".gz"
         with gzip.open(path) if packed else open(path, "rb") as file:
             head = file.read(4 + 4 * axes)
             if head[:4] != bytes([0, 0, 8, axes]) or len(head) < 4 + 4 * axes:
@@ -107,7 +143,7 @@ def _idx(path: Path, axes: int, count: int | None) -> np.ndarray:
 
 
 def _cifar(folder: Path, names: Collection[str]) -> list[_Part]:
-    folder = folder if any(name.endswith(".bin") for name in names) else folder / "cifar-10-batches-bin"
+    folder = folder if any(map(CIFAR.fullmatch, names)) else folder / "cifar-10-batches-bin"
     files = [f"data_batch_{k}.bin" for k in range(1, 6)]
     files += ["test_batch.bin"] if (folder / "test_batch.bin").exists() else []
     return [_batch(folder / file) for file in files]
@@ -115,7 +151,7 @@ def _cifar(folder: Path, names: Collection[str]) -> list[_Part]:
 
 def _batch(path: Path) -> _Part:
     with _reading(path):
-        length = _length(path)
+        length = bytes_of(path)
         if not length or length % ROW:
             raise wrong(path, f"{length} bytes, not rows of {ROW}")
         rows = np.memmap(path, np.uint8, "r").reshape(-1, ROW)
@@ -130,21 +166,13 @@ def _svhn(folder: Path, names: Collection[str]) -> list[_Part]:
 
 
 def _digits(path: Path) -> _Part:
-    from scipy.io import loadmat
-
     with _reading(path):
-        inflated = _inflated(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            held: dict[str, Any] = loadmat(inflated, variable_names=["X", "y"])
-    except Exception:  # whatever a damaged file leads SciPy's reader to
-        raise wrong(path, "damaged") from None
-    x, y = held.get("X"), held.get("y")
-    if not _numbers(x) or not _numbers(y):
+        held = _matrices(path, ["X", "y"])
+    if len(held) < 2:
         raise wrong(path, "no numbers X and y in it")
-    if x.ndim != 4 or x.dtype != np.uint8 or not x.size or y.shape != (x.shape[3], 1):
-        sizes = f"{x.dtype} {list(x.shape)} and {list(y.shape)}"
+    (kind, x), (_, y) = held["X"], held["y"]
+    if kind != "uint8" or x.dtype != np.uint8 or x.ndim != 4 or not x.size or y.shape != (x.shape[3], 1):
+        sizes = f"{kind} {list(x.shape)} and {list(y.shape)}"
         raise wrong(path, f"X uint8 [32, 32, 3, I] and y [I, 1], not {sizes}")
     if not np.isin(y, np.arange(1, 11)).all():
         raise wrong(path, "labels other than 1 to 10")
@@ -152,41 +180,106 @@ def _digits(path: Path) -> _Part:
     return _Part(path, path.name == "test_32x32.mat", x.T, (y[:, 0] % 10).astype(np.uint8))
 
 
-def _numbers(value: Any) -> TypeGuard[np.ndarray]:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "uif"
-
-
-def _inflated(path: Path) -> io.BytesIO:
-    """The same file with nothing compressed: then no size inside an element can lead beyond its end."""
-    left, whole = _length(path), io.BytesIO()
+def _matrices(path: Path, names: Collection[str]) -> dict[str, _Matrix]:
+    """Those with these names that are of numbers, in a file of MATLAB 5; of others no more than the head is
+    unpacked (MathWorks, "MAT-File Format")."""
+    left, found = bytes_of(path), {}
     with open(path, "rb") as file:
         head = file.read(128)
         order = {b"IM": "<", b"MI": ">"}.get(head[126:])
         if not head.startswith(b"MATLAB 5.0") or order is None:
             raise wrong(path, "not a file of MATLAB 5")
-        whole.write(head)
         left -= len(head)
         while left:
-            tag = file.read(8)
-            kind, size = struct.unpack(f"{order}II", tag.ljust(8, b"\0"))
+            kind, size = _tag(file.read, order)
             left -= 8 + size
             if left < 0:
                 raise EOFError
-            body = file.read(size)
+            begin, held = file.tell(), size
+            read = _inflating(file, size) if kind == COMPRESSED else file.read
             if kind == COMPRESSED:
-                stream = zlib.decompressobj()
-                tag = stream.decompress(body, 8)
-                _, size = struct.unpack(f"{order}II", tag.ljust(8, b"\0"))
-                body = stream.decompress(stream.unconsumed_tail, size + 1)
-            if len(body) != size:
+                kind, held = _tag(read, order)
+                if kind != MATRIX or held > size * DEFLATE:
+                    raise EOFError
+            matrix = _matrix(read, held, order, names) if kind == MATRIX else None
+            if matrix is not None:
+                found[matrix[0]] = matrix[1]
+                if read != file.read and read(1):  # also holds the checksum against what was read
+                    raise EOFError
+            file.seek(begin + size)
+    return found
+
+
+def _matrix(
+    read: Callable[[int], bytes], size: int, order: str, names: Collection[str]
+) -> tuple[str, _Matrix] | None:
+    """Its name and itself, of an element of `size` bytes; None for one that is not asked for."""
+    head = read(min(size, HEAD))
+    try:
+        _, _, at, end = _part(head, 0, order)
+        [flags] = struct.unpack_from(f"{order}I", head, at)
+        _, count, at, end = _part(head, end, order)
+        shape = struct.unpack_from(f"{order}{count // 4}i", head, at)
+        _, count, at, end = _part(head, end, order)
+        name = head[at : at + count].decode("latin-1")
+        stored, count, at, _ = _part(head, end, order)
+    except struct.error:  # no matrix of numbers has a head like this
+        return None
+    kind = NUMBERS.get(flags & 0xFF)
+    if name not in names or kind is None or flags & NOT_REAL or stored not in STORED:
+        return None
+    dtype = np.dtype(order + STORED[stored])
+    if (
+        min(shape, default=-1) < 0
+        or math.prod(shape) * dtype.itemsize != count
+        or not 0 <= size - at - count < 8
+    ):
+        raise EOFError
+    data = head[at : at + count]
+    data += read(count - len(data))
+    read(size - max(len(head), at + count))
+    if len(data) != count:
+        raise EOFError
+    return name, _Matrix(kind, np.ndarray(shape, dtype, data, order="F"))
+
+
+def _tag(read: Callable[[int], bytes], order: str) -> tuple[int, int]:
+    """The type of an element and its bytes, of a file that may end here."""
+    kind, size = struct.unpack(f"{order}II", read(8).ljust(8, b"\0"))
+    return kind, size
+
+
+def _part(head: bytes, at: int, order: str) -> tuple[int, int, int, int]:
+    """Of a part of a matrix its type, its bytes, where they begin and where the next part does."""
+    [kind] = struct.unpack_from(f"{order}I", head, at)
+    if kind >> 16:  # four bytes at most, which lie in the tag
+        return kind & 0xFFFF, kind >> 16, at + 4, at + 8
+    [count] = struct.unpack_from(f"{order}I", head, at + 4)
+    return kind, count, at + 8, at + 8 + count + -count % 8
+
+
+def _inflating(file: BinaryIO, left: int) -> Callable[[int], bytes]:
+    """`read` for `left` bytes of deflate that unpacks no more than it is asked for. EOFError, zlib.error."""
+    stream = zlib.decompressobj()
+
+    def read(count: int) -> bytes:
+        nonlocal left
+        data = bytearray()
+        while len(data) < count and not stream.eof:
+            packed = stream.unconsumed_tail
+            if not packed:
+                packed = file.read(min(left, CHUNK))
+                left -= len(packed)
+            some = stream.decompress(packed, count - len(data))
+            if not packed and not some:
                 raise EOFError
-            whole.write(tag)
-            whole.write(body)
-    whole.seek(0)
-    return whole
+            data += some
+        return bytes(data)
+
+    return read
 
 
-def _length(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """Of a plain file, in bytes: a pipe would be waited for."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -208,8 +301,8 @@ def wrong(path: Path, why: str) -> ValueError:
 
 
 KINDS = {  # by the file that tells people which
-    "train-images-idx3-ubyte": (re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?"), _mnist),
-    "data_batch_1.bin": (re.compile(r"(data_batch_[1-5]|test_batch)\.bin|cifar-10-batches-bin"), _cifar),
+    "train-images-idx3-ubyte": (MNIST, _mnist),
+    "data_batch_1.bin": (re.compile(rf"{CIFAR.pattern}|cifar-10-batches-bin"), _cifar),
     "train_32x32.mat": (re.compile(r"(train|test)_32x32\.mat"), _svhn),
 }
 PICKLES = re.compile(r"data_batch_[1-5]|test_batch|cifar-10-batches-py")

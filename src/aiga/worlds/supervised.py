@@ -36,7 +36,7 @@ KEPT_BACK = 0.25  # of the images of every class, to test on
 class Examples(NamedTuple):
     """N tasks."""
 
-    train_x: np.ndarray  # f64[N, T, F]
+    train_x: np.ndarray  # f64[N, T, F]; with `Shape.repeats` T times as many
     train_y: np.ndarray  # f64[N, T]; 0 or 1 where classes are told apart
     valid_x: np.ndarray  # f64[N, V, F]
     valid_y: np.ndarray  # f64[N, V]
@@ -49,6 +49,7 @@ class Shape:
     features: int = 8  # F
     train: int = 100  # T
     valid: int = 100  # V
+    repeats: int = 1  # times that the T are given, one after the other
 
 
 def check(name: str) -> str:
@@ -92,8 +93,9 @@ def tasks(name: str, kind: str, count: int, shape: Shape, seed: int, given: Imag
     else:
         made = _of_images(name, given, kind, streams, shape, seed)
     x, y = (np.stack(part) for part in zip(*made, strict=True))
-    train = shape.train
-    return Examples(x[:, :train], y[:, :train], x[:, train:], y[:, train:])
+    train, times = shape.train, (1, shape.repeats)
+    repeated = np.tile(x[:, :train], (*times, 1)), np.tile(y[:, :train], times)
+    return Examples(*repeated, x[:, train:], y[:, train:])
 
 
 def pairs(y: np.ndarray, kind: str, seed: int) -> list[tuple[int, int]]:
@@ -139,6 +141,7 @@ def images(name: str) -> Images | None:
 
 def _array(path: Path) -> np.ndarray:
     try:
+        image_files.bytes_of(path)  # no pipe is waited for
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # little of it is looked at
     except (OSError, ValueError, EOFError) as error:
         why = getattr(error, "strerror", None) or "not an array of NumPy's"

@@ -150,8 +150,7 @@ class Evolved(NamedTuple):
 
 def budget(sizes: Sizes, rules: Rules, examples: int, factor: float = 4.0) -> float:
     """What a program may cost: `factor` times the paper's two-layer network at `examples` an epoch."""
-    room = Sizes(max(sizes.scalars, 5), max(sizes.vectors, 9), max(sizes.matrices, 2), sizes.features)
-    setup, step = kernel.compiled([known.network()], room).cost[0]
+    setup, step = kernel.compiled([known.network()], known.room(sizes)).cost[0]
     return float(factor * (setup + rules.epochs * examples * step))
 
 

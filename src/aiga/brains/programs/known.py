@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aiga.brains.programs.ops import Program
+from dataclasses import replace
+
+from aiga.brains.programs.ops import Program, Sizes
 
 
 def linear(rate: float = 0.01) -> Program:
@@ -46,6 +48,16 @@ def network(rate: float = 0.01, hidden: float = 0.1, output: float = 0.1) -> Pro
             ("v outer", 7, 0, 1),
             ("m add", 0, 1, 0),
         ],
+    )
+
+
+def room(sizes: Sizes) -> Sizes:
+    """`sizes`, or as much more memory as the network needs."""
+    return replace(
+        sizes,
+        scalars=max(sizes.scalars, 5),
+        vectors=max(sizes.vectors, 9),
+        matrices=max(sizes.matrices, 2),
     )
 
 

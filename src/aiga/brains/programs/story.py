@@ -35,7 +35,8 @@ def ablations(
     combine: str = "median",
     threads: int = 1,
 ) -> list[Ablation]:
-    """What every instruction buys, a no-op in its place, all of them judged in one call of the kernel.
+    """What every instruction buys, a no-op in its place, all of them judged in one call of the kernel; one
+    without effect, which is not judged, buys nothing.
 
     What an instruction loses alone says nothing of two that stand in for each other. Raises ValueError naming
     what does not fit.
@@ -43,14 +44,15 @@ def ablations(
     if combine not in ("median", "mean"):
         raise ValueError(f"combine: median or mean, not {combine!r}")
     program.check(sizes)
-    without = []
-    for row in range(len(program.code)):
+    live, without = kernel.compiled([program], sizes).live[0][: len(program.code)], []
+    for row in np.flatnonzero(live):
         code = program.code.copy()
         code[row] = 0
         without.append(replace(program, code=code))
     scores = kernel.evaluate([program, *without], sizes, tasks, rules, threads=threads)
-    whole, *each = np.median(scores, 1) if combine == "median" else scores.mean(1)
-    live = kernel.compiled([program], sizes).live[0]
+    whole, *judged = np.median(scores, 1) if combine == "median" else scores.mean(1)
+    each = np.full(len(program.code), whole)
+    each[live] = judged
     return [
         Ablation(
             part,
@@ -150,16 +152,13 @@ class Step:
     changes: list[Change]  # from the step before it; of the first, all instructions are new
     gain: float  # of fitness, over the step before it
     direct: bool  # a child of the step before it, not only a descendant
-    mutation: list[Change] | None  # from its parent, where that is known
 
 
-def lineage(
-    improvements: Sequence[Improvement], sizes: Sizes, least: float = 0.0, most: int | None = None
-) -> list[Step]:
+def lineage(improvements: Sequence[Improvement], sizes: Sizes, most: int | None = None) -> list[Step]:
     """The ancestors of the last of `improvements`, the first one first, and itself: every step descends from
     the one before it.
 
-    Steps that gained less than `least` become part of the next one, and, while there are more than `most`, so
+    Steps that gained nothing and lost become part of the next one, and, while there are more than `most`, so
     do those that gained least; the first and the last are always there.
     """
     if not improvements:
@@ -169,7 +168,7 @@ def lineage(
         chain.append(before)
     kept = [chain[-1]]
     for each in chain[-2::-1]:
-        if each.fitness - kept[-1].fitness >= least or each is chain[0]:
+        if each.fitness >= kept[-1].fitness or each is chain[0]:
             kept.append(each)
     while most is not None and len(kept) > max(most, 2):
         gains = [kept[k].fitness - kept[k - 1].fitness for k in range(1, len(kept) - 1)]
@@ -177,11 +176,8 @@ def lineage(
     direct = [False, *(each.parent == before.id for before, each in pairwise(kept))]
     steps, nothing, fitness = [], Program.of(), 0.0
     for each, child in zip(kept, direct, strict=True):
-        mutation = None
-        if each.parent_program is not None:
-            mutation = changes(each.parent_program, each.program, sizes)
         made = changes(steps[-1].improvement.program if steps else nothing, each.program, sizes)
-        steps.append(Step(each, made, each.fitness - fitness, child, mutation))
+        steps.append(Step(each, made, each.fitness - fitness, child))
         fitness = each.fitness
     return steps
 

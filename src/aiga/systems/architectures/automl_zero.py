@@ -35,7 +35,8 @@ class Config:
     select_tasks: int = 27  # held out, to select by
     train: int = 100  # examples of a task to learn from
     valid: int = 100  # and to be judged on
-    epochs: int = 1
+    repeats: int = 1  # of them, before a program is judged
+    epochs: int = 1  # after each of which it is judged; the best counts
     precision: Literal["float64", "float32"] = "float64"
     combine: Literal["median", "mean"] = "median"  # of the fitnesses on all tasks
     sizes: Sizes = field(default_factory=lambda: Sizes(5, 9, 2, 8))
@@ -63,7 +64,8 @@ class Config:
         supervised.check(self.task)
         for name, least, highest in (
             ("tasks", 1, 10_000), ("select_tasks", 1, 10_000), ("train", 1, 10**6), ("valid", 1, 10**6),
-            ("epochs", 1, 10**6), ("population", 1, 10**6), ("tournament", 1, 10**6), ("islands", 1, 1024),
+            ("repeats", 1, 1000), ("epochs", 1, 10**6),
+            ("population", 1, 10**6), ("tournament", 1, 10**6), ("islands", 1, 1024),
             ("chunk", 1, 10**9), ("migrate_every", 0, 10**9), ("migrants", 0, self.population),
             ("hurdle_tasks", 0, self.tasks - 1), ("hurdle_every", 1, 10**9), ("cache", 0, 10_000_000),
             ("print_train", 0, self.train), ("print_valid", 0, self.valid), ("mutate", 0, 1),
@@ -146,6 +148,11 @@ class AutoMLZero:
         self.tasks("select", seed)
         return State(0, seed, islands, data=self._data)
 
+    def check(self) -> None:
+        """ValueError, naming the field, where the task's images do not have what is asked for."""
+        for kind in ("search", "select"):
+            self._make(kind, 0)
+
     def fits(self, state: State) -> None:
         """ValueError, naming `task`, where the images are not those that the run began with."""
         if state.data and state.data != self._data:
@@ -161,7 +168,7 @@ class AutoMLZero:
         best, chosen = state.best, state.chosen
         if not now:
             # As text: readers in JavaScript have no such numbers.
-            log.append(Event("tasks", {"seed": str(state.seed)}))
+            log.append(Event("tasks", {"seed": str(state.seed), "data": state.data}))
         for found in self.select(state.seed, evolved, state.individuals):
             selected = _beats(found, chosen, "selected")
             best, chosen = found if _beats(found, best, "fitness") else best, found if selected else chosen
@@ -242,12 +249,14 @@ class AutoMLZero:
     def tasks(self, kind: str, seed: int) -> kernel.Tasks:
         """Those of a run with this seed, made when they are first asked for."""
         if (seed, kind) not in self._made:
-            config = self.config
-            count = config.tasks if kind == "search" else config.select_tasks
-            shape = supervised.Shape(config.sizes.features, config.train, config.valid)
-            made = supervised.tasks(config.task, kind, count, shape, seed, self._images)
-            self._made[seed, kind] = kernel.Tasks(*made)
+            self._made[seed, kind] = self._make(kind, seed)
         return self._made[seed, kind]
+
+    def _make(self, kind: str, seed: int) -> kernel.Tasks:
+        config = self.config
+        count = config.tasks if kind == "search" else config.select_tasks
+        shape = supervised.Shape(config.sizes.features, config.train, config.valid, config.repeats)
+        return kernel.Tasks(*supervised.tasks(config.task, kind, count, shape, seed, self._images))
 
     def rules(self, seed: int) -> kernel.Rules:
         config = self.config
@@ -256,7 +265,8 @@ class AutoMLZero:
     def _search(self, seed: int) -> evolution.Config:
         config, budget = self.config, 0.0
         if config.budget:
-            budget = evolution.budget(config.sizes, self.rules(seed), config.train, config.budget)
+            examples = config.train * config.repeats
+            budget = evolution.budget(config.sizes, self.rules(seed), examples, config.budget)
         return config.search(budget)
 
     def _improvement(self, found: Found, selected: bool) -> Event:

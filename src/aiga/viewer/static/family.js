@@ -5,7 +5,7 @@ import { colour, styled } from "aiga/dom.js";
 import { logTicks, tickTexts, ticks } from "aiga/series.js";
 
 /**
- * @typedef {{id: number, ancestor: number|null, x: number, y: number, island: number, star: boolean}} Relative
+ * @typedef {{id: number, ancestor: number|null, x: number, y: number, star: boolean}} Relative
  *   `x` when it came, at least 1; `y` how good it was; `star`: it was the best of all on tasks held out
  * @typedef {{x: number, y: number}} Point
  */
@@ -152,12 +152,14 @@ export function family(host, { height, pick, point, say }) {
 
     c.lineJoin = "round";
     c.strokeStyle = colour("--soft");
-    c.globalAlpha = all.size > 300 ? 0.38 : 0.55;
+    const faint = Math.min(0.55, 9.5 / Math.sqrt(all.size)); // thousands must not be one dark patch
+    c.globalAlpha = faint;
     for (const each of values) branch(c, each);
-    c.globalAlpha = 1;
+    c.globalAlpha = Math.min(1, 2.5 * faint);
     const own = new Set(line.map(({ id }) => id));
     c.fillStyle = colour("--soft");
-    for (const { id } of values) if (!own.has(id)) dot(c, places.get(id), all.size > 300 ? 1.5 : 2.2);
+    for (const { id } of values) if (!own.has(id)) dot(c, places.get(id), all.size > 300 ? 1.3 : 2.2);
+    c.globalAlpha = 1;
 
     const aimed = lineOf(all, pointed);
     c.strokeStyle = colour("--blue");

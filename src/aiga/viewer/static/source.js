@@ -15,10 +15,28 @@ import { away, onPresence } from "aiga/awake.js";
  * @typedef {{change: (change: any) => void, state: (connected: boolean) => void}} FeedListener
  */
 
+const MOST = 500; // events in an answer
 const SILENCE = 40_000; // ms; the server says every 15 s that it is still there
 
 /** The server's own words, for people to read. */
 export class Refused extends Error {}
+
+/**
+ * All events of a kind that came after one of them, oldest first, in as many answers as it takes. An iteration may
+ * have more events than an answer, so the cursor is the iteration and the place in it.
+ * @param {Source} source @param {string} path  runs/NAME @param {string} kind
+ * @param {{iteration: number, seq: number}} [last]  without it from the first on
+ * @returns {AsyncGenerator<{events: any[], omitted?: number}>} `omitted`: how many a file leaves out
+ */
+export async function* eventsAfter(source, path, kind, last) {
+  for (let more = true; more;) {
+    const cursor = last ? `&after=${last.iteration}&seq=${last.seq}` : "";
+    const answer = await source.get(`${path}/events?kinds=${kind}&limit=${MOST}${cursor}`);
+    yield answer;
+    more = answer.events.length === MOST;
+    last = answer.events[answer.events.length - 1];
+  }
+}
 
 /** @returns {Source} */
 export function fromServer() {
@@ -106,9 +124,24 @@ export function fromFile(answers) {
     if (!(path in answers)) throw new Refused("this file does not hold that; the run itself does");
     return answers[path];
   };
+  /** Events are kept whole, kind by kind, as pages of them are asked for. @param {string} path */
+  const events = (path) => {
+    const [run, said] = path.split("/events?");
+    const query = new URLSearchParams(said);
+    const [after, seq] = [Number(query.get("after")), Number(query.get("seq") ?? Infinity)];
+    const kept = (query.get("kinds") ?? "").split(",").map((kind) => find(`${run}/events?kinds=${kind}`));
+    const found = kept.flatMap((answer) => answer.events)
+      .filter((event) => event.iteration > after || (event.iteration === after && event.seq > seq))
+      .sort((a, b) => a.iteration - b.iteration || a.seq - b.seq);
+    return {
+      events: found.slice(0, Number(query.get("limit") ?? 100)),
+      omitted: kept.reduce((sum, answer) => sum + answer.omitted, 0),
+    };
+  };
   return {
     recorded: true,
     get: async (path) => {
+      if (path.includes("/events?")) return events(path);
       if (!path.includes("/courses?ids=")) return find(path);
       // Courses are kept one by one, as pages ask for them in groups.
       const [run, ids] = path.split("/courses?ids=");

@@ -3,6 +3,7 @@
 import { chart } from "aiga/chart.js";
 import { button, counted, h, styled } from "aiga/dom.js";
 import { family, lineOf } from "aiga/family.js";
+import { eventsAfter } from "aiga/source.js";
 
 /**
  * Runs of earlier versions do not tell ancestors and individuals.
@@ -14,7 +15,7 @@ import { family, lineOf } from "aiga/family.js";
  *   `row`: of the instruction in the whole program, -1 for a heading
  *
  * What the server finds out about one program.
- * @typedef {{part: string, kind: string, old: string, new: string, what: string[]}} Change
+ * @typedef {{part: string, kind: string, old: string, new: string}} Change
  * @typedef {{id: number, fitness: number|null, gain: number|null, child: boolean, changes: Change[]}} Step
  * @typedef {{id: number, tasks: number, ideas: {name: string, where: string, text: string}[],
  *   instructions: {part: string, text: string, live: boolean, loss: number|null}[], line: Step[],
@@ -124,6 +125,8 @@ export default {
     let log = page.remembered("programs.log") === "yes";
     let whole = page.remembered("programs.whole") === "yes"; // also instructions that have no effect
     let closed = false;
+    let [asking, asked] = [false, false];
+    let omitted = 0; // improvements that a file leaves out
     const about = h("span", { class: "soft", role: "status" });
     const curve = h("div");
     const pointed = h("p", { class: "soft pointed" }, STARS);
@@ -167,32 +170,39 @@ export default {
     } });
     load();
 
+    /** Takes all that came after the last one that was taken, in order; one at a time, so that nothing is
+     *  taken before what is older. */
     async function load() {
+      asked = true;
+      if (asking) return;
+      asking = true;
+      let problem = "";
       try {
-        let after = 0;
-        for (let more = true; more && !closed;) {
-          const { events } = await page.source.get(`${page.path}/events?kinds=improvement&after=${after}&limit=500`);
-          take(events);
-          // A page of events may end within an iteration: what is asked for again is not taken twice.
-          more = events.length === 500;
-          after = more ? Math.max(after + 1, events[events.length - 1].iteration - 1) : after;
+        while (asked && !closed) {
+          asked = false;
+          for await (const answer of eventsAfter(page.source, page.path, "improvement", told[told.length - 1])) {
+            if (closed) return;
+            omitted = answer.omitted ?? 0;
+            take(answer.events);
+          }
         }
       } catch (error) {
-        about.textContent = String(/** @type {Error} */ (error).message);
+        problem = String(/** @type {Error} */ (error).message);
+      } finally {
+        asking = false;
       }
-      if (!closed) show();
+      if (closed) return;
+      show();
+      if (problem) about.textContent = problem;
     }
 
-    /** @param {Told[]} events */
+    /** @param {Told[]} events  newer than all before */
     function take(events) {
-      const last = told[told.length - 1];
-      const isNew = (/** @type {Told} */ event) =>
-        !last || event.iteration > last.iteration || (event.iteration === last.iteration && event.seq > last.seq);
-      for (const event of events.filter(isNew)) {
-        const { id, ancestor = null, island, fitness, chosen } = event.data;
+      for (const event of events) {
+        const { id, ancestor = null, fitness, chosen } = event.data;
         told.push(event);
         byId.set(id, event);
-        relatives.set(id, { id, ancestor, island, x: when(event), y: fitness, star: chosen });
+        relatives.set(id, { id, ancestor, x: when(event), y: fitness, star: chosen });
       }
       for (const { data } of told.length > MOST ? told.splice(0, told.length - MOST) : []) {
         byId.delete(data.id);
@@ -210,7 +220,10 @@ export default {
     }
 
     function show() {
-      about.textContent = told.length ? counted(told.length, "improvement") : "nothing found yet";
+      about.textContent = !told.length ? "nothing found yet" : omitted
+        ? `${told.length.toLocaleString("en")} of ${counted(told.length + omitted, "improvement")}: this file has the ` +
+          "ancestors of the best and the latest, and leaves out the others"
+        : counted(told.length, "improvement");
       if (follows) chosen = [...told].reverse().find(({ data }) => data.chosen) ?? told[told.length - 1] ?? null;
       tell();
       draw();
@@ -234,6 +247,7 @@ export default {
       try {
         if (!studies.has(id)) studies.set(id, page.source.get(`${page.path}/programs/${id}`));
         const found = await studies.get(id);
+        if (found?.problem) studies.delete(id); // a folder may be there again
         if (closed || chosen?.data.id !== id) return;
         study = found ?? null;
         list();
@@ -365,10 +379,8 @@ export default {
 
     return {
       update(change) {
-        const news = change.events.filter((event) => event.kind === "improvement");
-        if (!news.length) return;
-        take(news);
-        show();
+        // Of an iteration with more than the feed tells at once the rest has to be asked for anyway.
+        if (change.events.some((event) => event.kind === "improvement")) load();
       },
       leave() {
         closed = true;
