@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aiga.learners import inner_loop
-from aiga.learners.inner_loop import Config, InnerLoop, Meta
+from aiga.learners.inner_loop import Config, Gradient, InnerLoop, Meta
 from aiga.systems.learning import maml
 from aiga.worlds import sine
 
@@ -90,8 +90,11 @@ def test_second_order_is_what_finite_differences_say() -> None:
         loop = InnerLoop(curved, config)
 
         def worth(size: float) -> float:
-            moved = Meta(*(jax.tree.map(lambda a, d: a + size * d, *two) for two in zip(
-                (about.start, about.rates), (way.start, way.rates), strict=True)), about.adapts)  # fmt: skip
+            start, rates = (
+                jax.tree.map(lambda a, d: a + size * d, *both)
+                for both in ((about.start, way.start), (about.rates, way.rates))
+            )
+            moved = Meta(start, rates, about.adapts)
             return float(weigh @ loop.curve(moved, train, valid, 3)[1:])
 
         way = jax.tree.map(lambda leaf: RNG.normal(size=leaf.shape), about)
@@ -109,7 +112,8 @@ def test_truncated_at_all_steps_is_second_and_at_none_first() -> None:
             slope(curved, Config("truncated", steps=3, last=last), about),
             slope(curved, Config(kind, steps=3), about),
         )
-    second, first = (slope(curved, Config(kind, steps=3), about).start[0] for kind in ("second", "first"))
+    kinds: tuple[Gradient, ...] = ("second", "first")
+    second, first = (slope(curved, Config(kind, steps=3), about).start[0] for kind in kinds)
     assert np.abs(second - first).max() > 1e-3
 
 

@@ -120,7 +120,7 @@ class MAML:
         config = self.config
         meta, adam, loss = jax.device_get(self._learn(key, state.meta, state.adam, state.iteration))
         state = replace(state, iteration=state.iteration + config.iterations, meta=meta, adam=adam)
-        curves = self.judge(meta, jax.random.wrap_key_data(state.test, impl="threefry2x32"))
+        curves = self.judge(meta, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32"))
         after = {f"mse_{k}": float(curves[:, k].mean()) for k in TOLD}
         count = {"meta_iterations": state.iteration, "tasks": state.iteration * config.tasks}
         return state, [Event("metric", {**count, "loss": float(loss), **after})]
