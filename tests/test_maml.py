@@ -107,7 +107,8 @@ def test_second_order_is_what_finite_differences_say() -> None:
 
 def test_truncated_at_all_steps_is_second_and_at_none_first() -> None:
     about = meta(LAYERS)
-    for last, kind in ((3, "second"), (0, "first")):
+    cases: tuple[tuple[int, Gradient], ...] = ((3, "second"), (0, "first"))
+    for last, kind in cases:
         close(
             slope(curved, Config("truncated", steps=3, last=last), about),
             slope(curved, Config(kind, steps=3), about),
