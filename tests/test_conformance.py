@@ -16,7 +16,7 @@ from aiga.brains.programs import known
 from aiga.brains.programs.ops import Sizes
 from aiga.brains.programs.traced import Machine
 from aiga.interfaces import Event, Outcome, View
-from aiga.learners import ppo
+from aiga.learners import inner_loop, ppo
 from aiga.learners.evolution_strategy import Config, EvolutionStrategy, Experience
 from aiga.learners.ppo import PPO
 from aiga.learners.ppo import Config as Steps
@@ -25,6 +25,8 @@ from aiga.learners.program import ProgramLearner
 from aiga.play import evaluator, flatten
 from aiga.play.collecting import collect, enter
 from aiga.systems.architectures import automl_zero
+from aiga.systems.learning import maml
+from aiga.worlds import sine
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
@@ -75,6 +77,13 @@ NETWORK = known.network()
 FOUND = ProgramLearner(Machine(Sizes(5, 9, 2, 4), NETWORK.lengths), NETWORK)
 
 
+LINE = MLP((1, 1), "relu", "identity")
+
+
+def missed(weights: Any, told: Any) -> Any:
+    return jnp.mean((LINE.act(weights, (), told.x)[0] - told.y) ** 2)
+
+
 def examples(key: Any, state: Any) -> Examples:
     x = jax.random.normal(key, (5, 4))
     return Examples(x, x.sum(1))
@@ -91,6 +100,7 @@ CONFORM = {
     ),
     "space: hills": lambda: testing.check_space(HillSpace()),
     "space: walker": lambda: testing.check_space(WalkerSpace()),
+    "space: sinusoids": lambda: testing.check_space(sine.SineSpace()),
     "space: CPPN": lambda: testing.check_space(CPPNSpace()),
     "space: direct path": lambda: testing.check_space(Path(Genes((0.2, 0.6), (0, 1.2), (0, 0.4), 2, 1.3, 7))),
     "brain: walker's": lambda: testing.check_brain(MLP(), np.ones(24, np.float32)),
@@ -104,6 +114,11 @@ CONFORM = {
     "learner: a program": lambda: testing.check_learner(FOUND, None, examples),
     "learner: PPO": lambda: testing.check_learner(PUPIL, jax.jit(PUPIL.brain.init)(KEY), episodes),
     "learner": lambda: testing.check_learner(EvolutionStrategy(Config(population=8)), WEIGHTS[0], lesson),
+    "learner: inner loop": lambda: testing.check_learner(
+        inner_loop.InnerLoop(missed, inner_loop.Config(steps=2)),
+        LINE.init(KEY),
+        lambda key, state: sine.examples(key, sine.SineSpace().sample(key), 5),
+    ),
     "search": lambda: testing.check_search(Climber(), lambda items: -((items - 1) ** 2)),
     "evaluate": lambda: testing.check_evaluate(
         evaluator(CarWorld(), BRAIN, 20, batch=4), WEIGHTS, [FLAT, HillSpace().mutate(KEY, FLAT)]
@@ -133,6 +148,24 @@ CONFORM = {
         ),
         3,
         require={"improvement", "migration", "metric"},
+    ),
+    "system: MAML": lambda: testing.check_system(
+        maml.MAML(
+            maml.Config(
+                tasks=3,
+                hidden=(5,),
+                iterations=4,
+                test_tasks=7,
+                test_queries=5,
+                learn_rates=True,
+                losses="every",
+                anneal=6,
+                clip=1.0,
+                inner=inner_loop.Config(steps=2),
+            )
+        ),
+        3,
+        require={"metric"},
     ),
     "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),
 }

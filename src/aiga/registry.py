@@ -202,6 +202,18 @@ def _automl_zero(config: Any, spread: Spread | None = None) -> System[Any]:
     return system
 
 
+def _maml_config() -> Any:
+    from aiga.systems.learning.maml import Config
+
+    return Config()
+
+
+def _maml(config: Any) -> System[Any]:
+    from aiga.systems.learning.maml import MAML
+
+    return MAML(config)
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -367,6 +379,13 @@ SYSTEMS: dict[str, Entry] = {
         told=_automl_zero_told,
         source=_automl_zero_source,
         study=Study(("improvement", "tasks"), _automl_zero_study, _automl_zero_best, _automl_zero_shortened),
+    ),
+    "maml": Entry(
+        "first weights from which few examples are enough, on sinusoids (Finn et al. 2017)",
+        config=_maml_config,
+        build=_maml,
+        preset="sine",
+        panels=("curves", "share"),
     ),
 }
 
