@@ -30,7 +30,7 @@ def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def test_the_bytes_are_the_same_everywhere() -> None:
     x = glyphs.images(CONFIG, glyphs.classes(CONFIG, np.array([0, 49])), np.arange(20))
-    digest = "1f4bfa7b4272ca49fe316259d0fbdf6430b6b5518b6267c5092a21b6b5261f62"
+    digest = "575780abf9c457d1a5f70dbb938ebcefab98b40be3b1346082732087d567c9a2"
     assert hashlib.sha256(x.tobytes()).hexdigest() == digest
 
 
@@ -137,10 +137,10 @@ def test_a_bad_address_is_named(field: str, bad: Any) -> None:
 def test_bad_addresses_of_many_are_named() -> None:
     good, some = np.zeros((1, 2), int), np.arange(2)
     for classes in (np.zeros(2, int), np.zeros((2, 3), int), good - 1, good + 0.5, [[1, 2], [3]]):
-        with pytest.raises(ValueError, match="^classes: whole numbers"):
+        with pytest.raises(ValueError, match=r"^classes: whole numbers \[C"):
             glyphs.images(CONFIG, classes, some)  # pyright: ignore[reportArgumentType]
     for instances in (good, some - 1, some + 2**32):
-        with pytest.raises(ValueError, match="^instances: whole numbers"):
+        with pytest.raises(ValueError, match=r"^instances: whole numbers \[K"):
             glyphs.images(CONFIG, good, instances)
     assert glyphs.images(CONFIG, good, some[:0]).shape == (1, 0, 28, 28)
 

@@ -43,7 +43,7 @@ class Config:
     turn: float = 0.3  # half the greatest angle, as a tangent
     shear: float = 0.25
     scale: float = 0.25  # a writing is up to this much smaller or larger, each way by itself
-    shift: float = 0.18
+    shift: float = 0.2
     elastic: float = 0.1
     pen: tuple[float, float] = (0.02, 0.045)  # radius, least and greatest
     missing: float = 0.05  # how often a writing of three strokes or more lacks one
@@ -116,12 +116,13 @@ def _primitives(config: Config, a: np.ndarray) -> np.ndarray:
 
     A primitive is straight, an arc, a hook or an S: along x from -1/2 to 1/2, its inner points off the line.
     """
-    u = _uniform(config, 1, [a], PRIMITIVES * 6).reshape(-1, PRIMITIVES, 6)
-    bend = 1.7 * u[..., 0] - 0.85
-    bend = np.where(u[..., 1] < 0.25, 0.1 * bend, bend)  # every fourth is nearly straight
-    other = np.where(u[..., 2] < 0.6, bend, -bend) * (0.4 + u[..., 3])
+    u = _uniform(config, 1, [a], PRIMITIVES * 5).reshape(-1, PRIMITIVES, 5)
+    bend = 1.1 * u[..., 0] - 0.55
+    # Two are nearly straight and side by side, so that no sibling changes one for the other.
+    bend = np.where(np.arange(PRIMITIVES) < 2, 0.2 * bend, np.where(bend < 0, bend - 0.3, bend + 0.3))
+    other = np.where(u[..., 1] < 0.6, bend, -bend) * (0.4 + u[..., 2])
     ends = np.full_like(bend, 0.5)
-    x = np.stack([-ends, -0.45 + 0.6 * u[..., 4], 0.45 - 0.6 * u[..., 5], ends], -1)
+    x = np.stack([-ends, -0.45 + 0.6 * u[..., 3], 0.45 - 0.6 * u[..., 4], ends], -1)
     y = np.stack([0 * bend, bend, other, 0 * bend], -1)
     return np.stack([x, y], -1)
 
