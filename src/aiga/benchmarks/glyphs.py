@@ -150,11 +150,12 @@ def _trained(logits: Any, weights: Any, x: Array, y: Array, seed: int, rate: flo
         return optax.apply_updates(weights, change), state
 
     rng = np.random.default_rng(seed)
-    for _ in range(EPOCHS):
-        order = rng.permutation(len(x))
-        for at in range(0, len(x) - 63, 64):
-            some = order[at : at + 64]
-            weights, state = step(weights, state, x[some], y[some])
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
+        for _ in range(EPOCHS):
+            order = rng.permutation(len(x))
+            for at in range(0, len(x) - 63, 64):
+                some = order[at : at + 64]
+                weights, state = step(weights, state, x[some], y[some])
     return weights
 
 
