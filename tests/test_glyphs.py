@@ -145,6 +145,26 @@ def test_bad_addresses_of_many_are_named() -> None:
     assert glyphs.images(CONFIG, good, some[:0]).shape == (1, 0, 28, 28)
 
 
+def test_the_layer_takes_a_step_of_gradient_descent_for_every_image() -> None:
+    rng = np.random.default_rng(0)
+    middle = rng.normal(size=(24, 1, 50))
+    learn, ask = ((middle + 2 * rng.normal(size=(24, k, 50))).astype(np.float32) for k in (15, 5))
+    order, rates = rng.permutation(360), (1e-3, 1e-2, 0.1)
+    scores = []
+    for rate in rates:
+        weights = np.zeros((24, 50))
+        for row in order:
+            x = learn.reshape(-1, 50)[row]
+            answer = np.exp(weights @ x)
+            answer /= answer.sum()
+            answer[row // 15] -= 1
+            weights -= rate * np.outer(answer, x)
+        scores.append((ask @ weights.T).argmax(-1) == np.arange(24)[:, None])
+    found = benchmark.online(learn, ask, order, rates)
+    np.testing.assert_allclose(found, [score.mean() for score in scores], atol=1.5 / 120)
+    assert len(set(found)) > 1
+
+
 def test_the_benchmark_measures_every_learner(tmp_path: Path) -> None:
     """Few characters and filters: chance is 1 in 24."""
     found = benchmark.measured(CONFIG, count=24, filters=16)
