@@ -430,6 +430,12 @@ def _bench_programs() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_glyphs() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.glyphs import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
@@ -438,4 +444,5 @@ BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "ppo": _bench_ppo,
     "page": _bench_page,
     "programs": _bench_programs,
+    "glyphs": _bench_glyphs,
 }
