@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def two_arms(pulls: int, score: Score | None = None) -> float:
             after = np.maximum(*value)
             continue
         # Always of one shape, as every new shape makes JAX compile once more.
-        scores = np.asarray(score(*np.indices((pulls + 1,) * 2), time))
+        scores = np.asarray(score(*np.indices((pulls + 1,) * 2, np.float32), time))
         one, two = (
             scores[wins, np.maximum(count - wins, 0)] for wins, count in ((won, first), (other, second))
         )
@@ -73,7 +73,7 @@ def dependent(pulls: int, better: float | None = None) -> float:
 def informative(pulls: int) -> Fraction:
     """The optimal value of Wang's eleven arms, of which the last tells the target's number."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def best(left: int, candidates: frozenset[int]) -> Fraction:
         if not left:
             return Fraction(0)
