@@ -179,7 +179,7 @@ def test_thompson_is_as_good_as_in_fractions() -> None:
 
 
 def test_indices_are_those_of_the_tables() -> None:
-    # Gittins 1989 for a discount of 0.9, uniform beforehand.
+    # As printed in Christian, Griffiths 2016, "Algorithms to Live By", for a discount of 0.9.
     found = exact.gittins([0, 1, 2, 9], [0, 1, 2, 1], 150, 0.9)
     assert found == pytest.approx([0.7029, 0.6346, 0.6010, 0.8695], abs=6e-5)
     table = exact.gittins_table(20)
