@@ -27,7 +27,11 @@ from aiga.play.collecting import collect, enter
 from aiga.systems.architectures import automl_zero
 from aiga.systems.learning import maml
 from aiga.worlds import sine
+from aiga.worlds.bandits import Bernoulli, Informative, Restless
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
+from aiga.worlds.harlow import Harlow
+from aiga.worlds.tabular import Tabular
+from aiga.worlds.two_step import TwoStep
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
 from aiga.worlds.walker.cppn import CPPNSpace
@@ -89,7 +93,21 @@ def examples(key: Any, state: Any) -> Examples:
     return Examples(x, x.sum(1))
 
 
+DRAWN = {
+    "independent arms": Bernoulli(5, 10),
+    "dependent arms": Bernoulli(draw="easy"),
+    "informative arm": Informative(),
+    "restless arms": Restless(),
+    "two steps": TwoStep(),
+    "Harlow": Harlow(),
+    "tabular": Tabular(),
+}
+
 CONFORM = {
+    **{
+        f"world: {name}": lambda world=world: testing.check_world(world, world.sample(KEY), np.int32(1))
+        for name, world in DRAWN.items()
+    },
     "world: car": lambda: testing.check_world(CarWorld(), FLAT, np.ones(1, np.float32)),
     "world: cart and pole": lambda: testing.check_world(CartPole(), 0, np.int32(1), 40),
     "world: acrobot": lambda: testing.check_world(Acrobot(), 0, np.int32(2)),
