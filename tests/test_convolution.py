@@ -1,0 +1,32 @@
+"""Convolutions against JAX's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aiga.brains.convolution import convolve, pooled
+
+
+@pytest.mark.parametrize(("window", "stride", "padding"), [((3, 3), 1, 0), ((3, 3), 2, 1), ((2, 5), 3, 2)])
+def test_convolution_is_that_of_jax(window, stride, padding):
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(2, 11, 9, 3)).astype(np.float32)
+    filters = rng.normal(size=(*window, 3, 4)).astype(np.float32)
+    wanted = jax.lax.conv_general_dilated(
+        image, filters, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(convolve(image, filters, stride, padding), wanted, atol=1e-4)
+    np.testing.assert_allclose(convolve(image[0], filters, stride, padding), wanted[0], atol=1e-4)
+
+
+def test_images_that_do_not_fit_are_refused_by_name():
+    with pytest.raises(ValueError, match="image: 3 channels"):
+        convolve(jnp.zeros((5, 5, 1)), jnp.zeros((3, 3, 3, 2)))
+    with pytest.raises(ValueError, match=r"image: at least \[3, 3\]"):
+        convolve(jnp.zeros((2, 5, 3)), jnp.zeros((3, 3, 3, 2)))
+
+
+def test_pooling_takes_the_largest_and_leaves_what_is_over():
+    image = jnp.arange(15.0).reshape(1, 5, 3, 1)
+    np.testing.assert_array_equal(pooled(image)[0, :, :, 0], [[4], [10]])
