@@ -295,8 +295,9 @@ Out<double> moved(const std::vector<Value>& from) {
 }
 
 nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<double, nb::shape<-1, 2>> values,
-                  In<int64_t, nb::shape<-1>> ancestors, int64_t island, int64_t islands, uint64_t random, int64_t born, double hurdle, double best_fitness,
-                  In<int64_t, nb::shape<COUNTS>> counts, In<uint64_t, nb::shape<-1>> canonical_keys,
+                  In<int64_t, nb::shape<-1>> ancestors, int64_t island, int64_t islands, uint64_t random,
+                  int64_t born, double hurdle, double best_fitness, In<int64_t, nb::shape<COUNTS>> counts,
+                  In<uint64_t, nb::shape<-1>> canonical_keys,
                   In<double, nb::shape<-1, 2>> canonical_values, In<int32_t, nb::shape<-1>> canonical_hits,
                   In<uint64_t, nb::shape<-1>> print_keys, In<double, nb::shape<-1, 2>> print_values,
                   In<int32_t, nb::shape<-1>> print_hits, In<double, nb::shape<-1, -1, -1>> train_x,
@@ -344,7 +345,8 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
     for (int c = 0; c < COMPONENTS; c++) one.length[c] = lengths(p, c);
     state.values[p] = {values(p, 0), values(p, 1)};
   }
-  state.ancestors.assign(ancestors.data(), ancestors.data() + size), state.island = island, state.islands = islands;
+  state.ancestors.assign(ancestors.data(), ancestors.data() + size);
+  state.island = island, state.islands = islands;
   std::copy_n(counts.data(), COUNTS, state.counts);
   state.canonical = cache_of(canonical_keys, canonical_values, canonical_hits, "canonical");
   state.prints = cache_of(print_keys, print_values, print_hits, "prints");
@@ -369,9 +371,9 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
   const size_t k = improvements.size();
   return nb::make_tuple(
       nb::make_tuple(owned(std::move(rows.code), {size, room, 4}), owned(std::move(rows.data), {size, room, 3}),
-                     owned(std::move(rows.lengths), {size, 3}), moved(state.values), moved(state.ancestors), state.random, state.born,
-                     state.hurdle, state.best_fitness, owned(std::move(totals), {COUNTS}), moved(state.canonical.keys),
-                     moved(state.canonical.values), moved(state.canonical.hits), moved(state.prints.keys),
+                     owned(std::move(rows.lengths), {size, 3}), moved(state.values), moved(state.ancestors),
+                     state.random, state.born, state.hurdle, state.best_fitness, owned(std::move(totals), {COUNTS}),
+                     moved(state.canonical.keys), moved(state.canonical.values), moved(state.canonical.hits), moved(state.prints.keys),
                      moved(state.prints.values), moved(state.prints.hits)),
       nb::make_tuple(owned(std::move(born_at), {k, 3}), owned(std::move(scores), {k, 2}),
                      owned(std::move(better.code), {k, 2, room, 4}), owned(std::move(better.data), {k, 2, room, 3}),
@@ -397,9 +399,10 @@ NB_MODULE(_programs, m) {
         nb::arg("train_x"), nb::arg("train_y"), nb::arg("valid_x"), nb::arg("valid_y"), nb::arg("epochs"),
         nb::arg("accuracy"), nb::arg("single"), nb::arg("limit"), nb::arg("key"), nb::arg("lanes"), nb::arg("threads"),
         nb::arg("instruction_set"));
-  m.def("evolve", &evolved, nb::arg("settings"), nb::arg("code"), nb::arg("data"), nb::arg("lengths"), nb::arg("values"),
-        nb::arg("ancestors"), nb::arg("island"), nb::arg("islands"), nb::arg("random"), nb::arg("born"), nb::arg("hurdle"), nb::arg("best_fitness"), nb::arg("counts"),
-        nb::arg("canonical_keys"), nb::arg("canonical_values"), nb::arg("canonical_hits"), nb::arg("print_keys"),
+  m.def("evolve", &evolved, nb::arg("settings"), nb::arg("code"), nb::arg("data"), nb::arg("lengths"),
+        nb::arg("values"), nb::arg("ancestors"), nb::arg("island"), nb::arg("islands"), nb::arg("random"),
+        nb::arg("born"), nb::arg("hurdle"), nb::arg("best_fitness"), nb::arg("counts"), nb::arg("canonical_keys"),
+        nb::arg("canonical_values"), nb::arg("canonical_hits"), nb::arg("print_keys"),
         nb::arg("print_values"), nb::arg("print_hits"), nb::arg("train_x"), nb::arg("train_y"), nb::arg("valid_x"),
         nb::arg("valid_y"), nb::arg("epochs"), nb::arg("accuracy"), nb::arg("single"), nb::arg("limit"), nb::arg("key"),
         nb::arg("individuals"), nb::arg("instruction_set"));

@@ -246,16 +246,20 @@ void evolve(const Settings& settings, State& state, Evaluator& evaluator, const 
       if (chance.share(settings.mutate)) variation.mutate(child);
     }
     Program program;
-    for (int c = 0; c < COMPONENTS; c++) program.part[c] = variation.part(child, c), program.length[c] = child.length[c];
+    for (int c = 0; c < COMPONENTS; c++) {
+      program.part[c] = variation.part(child, c);
+      program.length[c] = child.length[c];
+    }
     const Value value = judge.judge(program);
     int64_t ancestor = parent < 0 ? -1 : state.ancestors[parent];
     if (value.fitness > state.best_fitness) {
       state.best_fitness = value.fitness;
-      if (parent < 0) improvements.push_back({id, -1, -1, value.fitness, 0, child, {}});
+      const int64_t name = state.name(id);
+      if (parent < 0) improvements.push_back({name, -1, -1, value.fitness, 0, child, {}});
       else
-        improvements.push_back({id, id - 1 - (id - 1 - parent) % size, ancestor, value.fitness,
+        improvements.push_back({name, state.name(id - 1 - (id - 1 - parent) % size), ancestor, value.fitness,
                                 state.values[parent].fitness, child, state.population[parent]});
-      ancestor = state.islands * id + state.island;
+      ancestor = name;
     }
     const size_t place = size_t(id % size);
     state.population[place] = child, state.values[place] = value, state.ancestors[place] = ancestor;

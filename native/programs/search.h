@@ -46,7 +46,7 @@ struct Individual {
 };
 
 struct Improvement {
-  int64_t id, parent;  // numbers on the island; the parent's is -1 where there is none
+  int64_t id, parent;  // names; the parent's is -1 where there is none
   int64_t ancestor;    // name of the last improvement that it descends from, -1 where there is none
   double fitness, parent_fitness;
   Individual child, parent_program;
@@ -60,9 +60,12 @@ struct State {
   std::vector<Individual> population;
   std::vector<Value> values;
   std::vector<int64_t> ancestors;  // name of the last improvement in each one's line, itself included; -1: none
-  int64_t island = 0, islands = 1;  // number k of this island has the name islands * k + island, on all of them
+  int64_t island = 0, islands = 1;
   Cache canonical, prints;
   int64_t counts[COUNTS] = {};
+
+  // By which number k of this island is known on all of them.
+  int64_t name(int64_t k) const { return islands * k + island; }
 };
 
 void evolve(const Settings&, State&, Evaluator&, const Tasks&, const Rules&, int64_t individuals,

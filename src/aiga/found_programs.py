@@ -27,10 +27,9 @@ MOST_INSTRUCTIONS = 250  # of a program that is searched for ideas, which runs i
 def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     """The best program on tasks held out: its listing, ideas and ancestors, what instructions are worth."""
     found = _improvements(events)
-    chosen = [each for each in found if each["chosen"]]
-    if not chosen:
+    last, sizes = _named(found, "best"), Sizes(**config["sizes"])
+    if last is None:
         return "nothing found yet"
-    last, sizes = chosen[-1], Sizes(**config["sizes"])
     bred = _program(last)
     short = simplified(bred, sizes, draws=False)
     seen = _looked_into(config, events, bred, sizes)
@@ -58,8 +57,8 @@ def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
 
 def best(events: Sequence[Any]) -> int | None:
     """The number of the best program on tasks held out."""
-    chosen = [each["id"] for each in _improvements(events) if each["chosen"]]
-    return chosen[-1] if chosen else None
+    found = _named(_improvements(events), "best")
+    return None if found is None else found["id"]
 
 
 def shortened(events: Sequence[Any], most: int) -> list[Any]:
@@ -76,14 +75,14 @@ def program(config: Mapping[str, Any], events: Sequence[Any], which: str = "best
     Its random numbers are those that it drew in the run. ValueError where `which`, best or a number, names
     none.
     """
-    wanted, sizes = _wanted(events, which), Sizes(**config["sizes"])
-    return simplified(_program(wanted), sizes), sizes
+    sizes = Sizes(**config["sizes"])
+    return simplified(_program(_wanted(events, which)), sizes), sizes
 
 
 def source(config: Mapping[str, Any], events: Sequence[Any], which: str) -> str:
     """An improvement as a NumPy module's text. ValueError where `which`, best or a number, names none."""
-    found, sizes = program(config, events, which)
-    return numpy_source(found, sizes, f"Program {_wanted(events, which)['id']}.")
+    wanted, sizes = _wanted(events, which), Sizes(**config["sizes"])
+    return numpy_source(simplified(_program(wanted), sizes), sizes, f"Program {wanted['id']}.")
 
 
 def study(config: Mapping[str, Any], events: Sequence[Any], which: int) -> dict[str, Any] | None:
@@ -94,11 +93,10 @@ def study(config: Mapping[str, Any], events: Sequence[Any], which: int) -> dict[
     `problem` says why. None where there is no such improvement.
     """
     found = _improvements(events)
-    wanted = [each for each in found if each["id"] == which]
-    if not wanted:
+    wanted, sizes = _named(found, str(which)), Sizes(**config["sizes"])
+    if wanted is None:
         return None
-    sizes = Sizes(**config["sizes"])
-    seen = _looked_into(config, events, _program(wanted[-1]), sizes)
+    seen = _looked_into(config, events, _program(wanted), sizes)
     return {
         "id": which,
         "tasks": seen.tasks,
@@ -126,12 +124,18 @@ def study(config: Mapping[str, Any], events: Sequence[Any], which: int) -> dict[
 
 
 def _wanted(events: Sequence[Any], which: str) -> dict[str, Any]:
-    found = _improvements(events)
-    chosen = [each for each in found if each["chosen"]]
-    wanted = chosen[-1:] if which == "best" else [each for each in found if str(each["id"]) == which][-1:]
-    if not wanted:
+    wanted = _named(_improvements(events), which)
+    if wanted is None:
         raise ValueError(f"AGENT: best, or the number of an improvement, not '{which}'")
-    return wanted[0]
+    return wanted
+
+
+def _named(found: Sequence[dict[str, Any]], which: str) -> dict[str, Any] | None:
+    """The last of these improvements that is `best` on tasks held out, or has this number."""
+    for each in reversed(found):
+        if each["chosen"] if which == "best" else str(each["id"]) == which:
+            return each
+    return None
 
 
 def _finite(number: float) -> float | None:

@@ -910,11 +910,8 @@ def _experiment(options: argparse.Namespace) -> int:
         raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, EXPERIMENTS)}")
     experiment = EXPERIMENTS[options.name]
     folder = options.runs_dir / (options.folder or experiment.folder)
-    seeds, system, default = (
-        options.seeds or experiment.seeds,
-        experiment.system,
-        SYSTEMS[experiment.system].config(),
-    )
+    seeds, system = options.seeds or experiment.seeds, experiment.system
+    default = SYSTEMS[system].config()
     configs = {name: resolve(default, from_preset(type(default), system, name)) for name in presets(system)}
     with (
         stop_on_signals() as stop,

@@ -206,13 +206,17 @@ def recogniser(lab: Lab, presets: Presets) -> None:
     lab.measure([(arm, seed) for seed in lab.seeds for arm in CASES], measure)
 
 
+def _count(values: Mapping[str, Mapping[str, Mapping[int, float]]], name: str, arm: str) -> tuple[int, int]:
+    """In how many trials of `arm` the idea was named, of how many."""
+    by = values.get(name, {}).get(arm, {})
+    return round(sum(by.values())), len(by)
+
+
 def _named(lab: Lab) -> dict[str, dict[str, tuple[int, int]]]:
     """By case and idea: in how many disguises it was named, of how many."""
     values = lab.results.values()
     return {
-        arm: {
-            name: (round(sum(by.values())), len(by)) for name in NAMES for by in [values[name].get(arm, {})]
-        }
+        arm: {name: _count(values, name, arm) for name in NAMES}
         for arm in CASES
         if any(arm in by_arm for by_arm in values.values())
     }
@@ -276,8 +280,10 @@ CONDITIONS = {
     "ten classes": replace(MANY, task="digits-rest"),
 }
 START = known.network(0.1)
+RATE = "rate from a mean"
+ADAPTED_IDEAS = (*NAMES, RATE)
 # What the paper saw under each condition, by the name of its measure.
-EXPECTED = {"few examples": NAMES[4], "few epochs": NAMES[2], "ten classes": "rate from a mean"}
+EXPECTED = {"few examples": NAMES[4], "few epochs": NAMES[2], "ten classes": RATE}
 
 
 def adaptations(lab: Lab, presets: Presets) -> None:
@@ -293,8 +299,7 @@ def _adapted(lab: Lab, budget: int, arm: str, number: int) -> Mapping[str, float
     # Fisher's test wants arms that share nothing, so their trials have other pairs and other chances.
     seed = int(np.random.default_rng([number, *arm.encode()]).integers(2**63))
     system = AutoMLZero(config, threads=1)
-    tasks, rules = system.tasks("search", seed), system.rules(seed)
-    search = config.search(evolution.budget(config.sizes, rules, config.train, config.budget))
+    tasks, rules, search = system.tasks("search", seed), system.rules(seed), system.search(seed)
     island = evolution.settled(seed, search, START, tasks, rules)
     (selected,) = system.judge([START], "select", seed)
     best = Found(0, None, None, 0, island.best_fitness, 0.0, float(selected), START)
@@ -309,7 +314,7 @@ def _adapted(lab: Lab, budget: int, arm: str, number: int) -> Mapping[str, float
     named = {idea.name for idea in ideas(best.program, config.sizes, accuracy=True, key=seed)}
     named |= {idea.name for idea in mean_rates(best.program, config.sizes, accuracy=True, key=seed)}
     return {
-        **{name: float(name in named) for name in (*NAMES, "rate from a mean")},
+        **{name: float(name in named) for name in ADAPTED_IDEAS},
         "network": network,
         "program": program,
         "gain": program - network,
@@ -320,19 +325,15 @@ def _adapted(lab: Lab, budget: int, arm: str, number: int) -> Mapping[str, float
 def _told_adaptations(lab: Lab) -> str:
     """Under each condition how often what the paper saw is found, against the control; and all counts."""
     values = lab.results.values()
-
-    def count(name: str, arm: str) -> tuple[int, int]:
-        by = values.get(name, {}).get(arm, {})
-        return round(sum(by.values())), len(by)
-
+    count = partial(_count, values)
     lines = [["condition", "idea", "with it", "in the control", "Fisher's exact p, one-sided"]]
     for arm, name in EXPECTED.items():
         (a, n), (b, m) = count(name, arm), count(name, "control")
         _, p = stats.fisher_exact([[a, n - a], [b, m - b]], alternative="greater")
         lines.append([arm, name, f"{a} of {n}", f"{b} of {m}", f"{p:.3g}"])
-    every = [["", *(name for name in (*NAMES, "rate from a mean"))]]
+    every = [["", *ADAPTED_IDEAS]]
     for arm in CONDITIONS:
-        cells = [count(name, arm) for name in (*NAMES, "rate from a mean")]
+        cells = [count(name, arm) for name in ADAPTED_IDEAS]
         every.append([arm, *(f"{a} of {n}" for a, n in cells)])
     accuracy = {name: values[name] for name in ("network", "program", "gain") if name in values}
     return "\n\n".join(
@@ -346,10 +347,9 @@ def _draw_adaptations(lab: Lab, file: Path) -> None:
     figure, axes = _panel()
     for place, (arm, name) in enumerate(EXPECTED.items()):
         for side, each in enumerate((arm, "control")):
-            by = values.get(name, {}).get(each, {})
-            if not by:
+            hits, of = _count(values, name, each)
+            if not of:
                 continue
-            hits, of = round(sum(by.values())), len(by)
             low, high = results.binomial_interval(hits, of)
             x, height = place + 0.36 * side - 0.18, hits / of
             axes.bar(x, height, 0.34, color="C0" if not side else "0.7")
@@ -391,29 +391,21 @@ def logistic(tasks: kernel.Tasks, rates: Sequence[float]) -> np.ndarray:
     return ((np.einsum("rnf,nvf->rnv", weights, valid) > 0) == (valid_y > 0.5)).mean(2)
 
 
-def unrolled(tasks: kernel.Tasks, epochs: int) -> kernel.Tasks:
-    """The same with all epochs as one, so that programs are judged after the last and by no other."""
-    train_x, train_y, valid_x, valid_y = tasks.arrays
-    return kernel.Tasks(np.tile(train_x, (1, epochs, 1)), np.tile(train_y, (1, epochs)), valid_x, valid_y)
-
-
 def _beside(config: Config, store: Store) -> Mapping[str, float]:
     """The chosen program of a run, logistic regression and the network, the rates of both chosen on the tasks
     of the search; the difference to logistic regression with 95 % over the pairs."""
     _, stored = store.load()
     state = decode(State, stored.tree, stored.arrays)
     assert state.chosen  # whoever comes first is an improvement
-    system = AutoMLZero(config)
-    rules, program = replace(system.rules(state.seed), epochs=1), state.chosen.program
-    search = unrolled(system.tasks("search", state.seed), config.epochs)
     images = supervised.images(config.task)
     assert images  # digits are no made-up task
     pairs = len(supervised.pairs(images.y, "test", state.seed))
-    shape = supervised.Shape(config.sizes.features, config.train, config.valid, config.repeats)
-    test = kernel.Tasks(
-        *supervised.tasks(config.task, "test", pairs * PROJECTIONS, shape, state.seed, images)
-    )
-    test = unrolled(test, config.epochs)
+    # All epochs as one, so that programs are judged after the last and by no other.
+    once = replace(config, repeats=config.repeats * config.epochs, epochs=1, select_tasks=pairs * PROJECTIONS)
+    system, program = AutoMLZero(once), state.chosen.program
+    rules, search, test = (
+        system.rules(state.seed), system.tasks("search", state.seed), system.tasks("test", state.seed)
+    )  # fmt: skip
     rate = RATES[int(logistic(search, RATES).mean(1).argmax())]
     networks = [known.network(each) for each in RATES]
     room = known.room(config.sizes)

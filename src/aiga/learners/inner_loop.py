@@ -129,10 +129,8 @@ class InnerLoop:
         weights = state.weights
         meta = meta or Meta(weights, alike(weights, self.rate), alike(weights, 1.0))
         before = self.loss(weights, experience)
-        for_good, _ = jax.lax.scan(
-            lambda now, _: (self._step(meta, now, experience), None), weights, length=self.config.steps
-        )
-        return State(for_good), {"before": before, "after": self.loss(for_good, experience)}
+        after = self._end(meta, weights, experience)
+        return State(after), {"before": before, "after": self.loss(after, experience)}
 
     def curve(self, meta: Meta, train: Any, valid: Any, steps: int) -> jax.Array:
         """Losses f32[steps + 1] on `valid` after 0, 1, ... steps on `train`."""
@@ -167,7 +165,7 @@ class InnerLoop:
         if kind == "es":
             start, loss = self._smoothed(meta, key, train, valid)
         else:
-            weights = self._end(meta, train)
+            weights = self._end(meta, meta.start, train)
             loss = self.loss(weights, valid)
             if kind == "implicit":
                 start = self._implied(meta, weights, train, valid)
@@ -187,10 +185,10 @@ class InnerLoop:
             lambda now, rate, adapts, g: now - rate * adapts * g, weights, meta.rates, meta.adapts, slope
         )
 
-    def _end(self, meta: Meta, train: Any) -> Any:
-        """w[K]."""
+    def _end(self, meta: Meta, weights: Any, train: Any) -> Any:
+        """K steps from `weights`."""
         return jax.lax.scan(
-            lambda now, _: (self._step(meta, now, train), None), meta.start, length=self.config.steps
+            lambda now, _: (self._step(meta, now, train), None), weights, length=self.config.steps
         )[0]
 
     def _worth(self, meta: Meta, train: Any, valid: Any, importance: Any) -> tuple[Any, Any]:
@@ -238,7 +236,7 @@ class InnerLoop:
         noise = jax.random.normal(key, (self.config.pairs, flat.size), jnp.float32)
 
         def worth(start: Any) -> Any:
-            return self.loss(self._end(Meta(back(start), meta.rates, meta.adapts), train), valid)
+            return self.loss(self._end(meta, back(start), train), valid)
 
         sigma = self.config.sigma
         up, down = (jax.vmap(worth)(flat + sign * sigma * noise) for sign in (1, -1))

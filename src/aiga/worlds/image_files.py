@@ -216,13 +216,13 @@ def _matrix(
     """Its name and itself, of an element of `size` bytes; None for one that is not asked for."""
     head = read(min(size, HEAD))
     try:
-        _, _, at, end = _part(head, 0, order)
+        _, _, at, end = _subelement(head, 0, order)
         [flags] = struct.unpack_from(f"{order}I", head, at)
-        _, count, at, end = _part(head, end, order)
+        _, count, at, end = _subelement(head, end, order)
         shape = struct.unpack_from(f"{order}{count // 4}i", head, at)
-        _, count, at, end = _part(head, end, order)
+        _, count, at, end = _subelement(head, end, order)
         name = head[at : at + count].decode("latin-1")
-        stored, count, at, _ = _part(head, end, order)
+        stored, count, at, _ = _subelement(head, end, order)
     except struct.error:  # no matrix of numbers has a head like this
         return None
     kind = NUMBERS.get(flags & 0xFF)
@@ -249,7 +249,7 @@ def _tag(read: Callable[[int], bytes], order: str) -> tuple[int, int]:
     return kind, size
 
 
-def _part(head: bytes, at: int, order: str) -> tuple[int, int, int, int]:
+def _subelement(head: bytes, at: int, order: str) -> tuple[int, int, int, int]:
     """Of a part of a matrix its type, its bytes, where they begin and where the next part does."""
     [kind] = struct.unpack_from(f"{order}I", head, at)
     if kind >> 16:  # four bytes at most, which lie in the tag

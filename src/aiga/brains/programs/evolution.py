@@ -154,6 +154,13 @@ def budget(sizes: Sizes, rules: Rules, examples: int, factor: float = 4.0) -> fl
     return float(factor * (setup + rules.epochs * examples * step))
 
 
+def combined(scores: Any, how: str) -> np.ndarray:
+    """The fitness f64[...] of f64[..., N], on N tasks: their `median` or `mean`. ValueError for another."""
+    if how not in ("median", "mean"):
+        raise ValueError(f"combine: median or mean, not {how!r}")
+    return np.median(scores, axis=-1) if how == "median" else np.mean(scores, axis=-1)
+
+
 def begin(
     seed: int, config: Config, island: int = 0, islands: int = 1, given: Program | None = None
 ) -> State:
@@ -192,9 +199,8 @@ def settled(seed: int, config: Config, program: Program, tasks: Tasks, rules: Ru
     """
     state = begin(seed, config, given=program)
     each = kernel.evaluate([program], config.sizes, tasks, rules)[0]
-    combine = np.median if config.combine == "median" else np.mean
-    fitness = float(combine(each))
-    partial = float(combine(each[: config.hurdle_tasks])) if config.hurdle_tasks else 0.0
+    fitness = float(combined(each, config.combine))
+    partial = float(combined(each[: config.hurdle_tasks], config.combine)) if config.hurdle_tasks else 0.0
     rows = np.tile([fitness, partial], (config.population, 1))
     return replace(state, fitness=rows, born=config.population, best=program, best_fitness=fitness)
 
@@ -222,7 +228,7 @@ def evolve(
         instruction_set,
     )  # fmt: skip
     code, data, lengths, fitness, ancestor, random, born, hurdle, best_fitness, counts, *caches = first
-    improvements = _improvements(old, *better)
+    improvements = _improvements(*better)
     best = improvements[-1].program if improvements else old.best
     state = State(
         random, code, data, lengths, fitness, ancestor, Cache(*caches[:3]), Cache(*caches[3:]), counts, born,
@@ -273,20 +279,16 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _improvements(
-    island: State,
     ids: np.ndarray,
     scores: np.ndarray,
     code: np.ndarray,
     data: np.ndarray,
     lengths: np.ndarray,
 ) -> list[Improvement]:
-    def name(number: int) -> int:
-        return number if number < 0 else island.islands * number + island.island
-
     return [
         Improvement(
-            name(int(ids[k, 0])),
-            name(int(ids[k, 1])),
+            int(ids[k, 0]),
+            int(ids[k, 1]),
             int(ids[k, 2]),
             float(scores[k, 0]),
             float(scores[k, 1]),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aiga.brains.programs import kernel
-from aiga.brains.programs.evolution import RULES, Improvement
+from aiga.brains.programs.evolution import RULES, Improvement, combined
 from aiga.brains.programs.kernel import Rules, Tasks
 from aiga.brains.programs.ops import OPERATIONS, PARTS, Program, Sizes, instruction
 
@@ -41,8 +41,6 @@ def ablations(
     What an instruction loses alone says nothing of two that stand in for each other. Raises ValueError naming
     what does not fit.
     """
-    if combine not in ("median", "mean"):
-        raise ValueError(f"combine: median or mean, not {combine!r}")
     program.check(sizes)
     live, without = kernel.compiled([program], sizes).live[0][: len(program.code)], []
     for row in np.flatnonzero(live):
@@ -50,7 +48,7 @@ def ablations(
         code[row] = 0
         without.append(replace(program, code=code))
     scores = kernel.evaluate([program, *without], sizes, tasks, rules, threads=threads)
-    whole, *judged = np.median(scores, 1) if combine == "median" else scores.mean(1)
+    whole, *judged = combined(scores, combine)
     each = np.full(len(program.code), whole)
     each[live] = judged
     return [

@@ -30,7 +30,7 @@ from aiga.worlds import supervised
 class Config:
     """The search's numbers. ValueError, naming the field, for one out of range."""
 
-    task: str = "linear"  # or teacher, digits, folder:PATH (arrays, MNIST, CIFAR-10, SVHN: docs/programs.md)
+    task: str = "linear"  # or affine, teacher, digits, digits-rest, folder:PATH (docs/programs.md)
     tasks: int = 36  # to search on
     select_tasks: int = 27  # held out, to select by
     train: int = 100  # examples of a task to learn from
@@ -141,7 +141,7 @@ class AutoMLZero:
     def init(self, key: jax.Array) -> State:
         """Islands that nobody lives on yet. ValueError, naming the field, for what does not fit the tasks."""
         seed, *seeds = _seeds(key, 1 + self.config.islands)
-        search = self._search(seed)
+        search = self.search(seed)
         islands = tuple(evolution.begin(each, search, k, len(seeds)) for k, each in enumerate(seeds))
         # Nothing is born; what the kernel finds wrong it says now.
         evolution.evolve(search, islands[0], self.tasks("search", seed), 0, self.rules(seed))
@@ -185,7 +185,7 @@ class AutoMLZero:
             # One object for a run, so that the examples travel once.
             self._breeders[seed] = partial(
                 _breeder,
-                self._search(seed),
+                self.search(seed),
                 self.tasks("search", seed),
                 self.config.chunk,
                 self.rules(seed),
@@ -244,7 +244,7 @@ class AutoMLZero:
         each = kernel.evaluate(
             programs, self.config.sizes, self.tasks(kind, seed), self.rules(seed), threads=self.threads
         )
-        return (np.median if self.config.combine == "median" else np.mean)(each, axis=1)
+        return evolution.combined(each, self.config.combine)
 
     def tasks(self, kind: str, seed: int) -> kernel.Tasks:
         """Those of a run with this seed, made when they are first asked for."""
@@ -262,7 +262,8 @@ class AutoMLZero:
         config = self.config
         return kernel.Rules(self._score, config.epochs, key=seed, precision=config.precision)
 
-    def _search(self, seed: int) -> evolution.Config:
+    def search(self, seed: int) -> evolution.Config:
+        """What an island of a run with this seed goes by."""
         config, budget = self.config, 0.0
         if config.budget:
             examples = config.train * config.repeats
