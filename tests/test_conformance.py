@@ -25,7 +25,7 @@ from aiga.learners.program import ProgramLearner
 from aiga.play import evaluator, flatten
 from aiga.play.collecting import collect, enter
 from aiga.systems.architectures import automl_zero
-from aiga.systems.learning import maml
+from aiga.systems.learning import maml, rl2
 from aiga.worlds import sine
 from aiga.worlds.bandits import Bernoulli, Informative, Restless
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
@@ -182,6 +182,11 @@ CONFORM = {
                 inner=inner_loop.Config(steps=2),
             )
         ),
+        3,
+        require={"metric"},
+    ),
+    "system: RL^2": lambda: testing.check_system(
+        rl2.RL2(rl2.Config("mdp", episodes=2, units=4, trials=8, updates=2, test_tasks=3)),
         3,
         require={"metric"},
     ),

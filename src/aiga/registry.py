@@ -214,6 +214,24 @@ def _maml(config: Any) -> System[Any]:
     return MAML(config)
 
 
+def _rl2_config() -> Any:
+    from aiga.systems.learning.rl2 import Config
+
+    return Config()
+
+
+def _rl2(config: Any) -> System[Any]:
+    from aiga.systems.learning.rl2 import RL2
+
+    return RL2(config)
+
+
+def _rl2_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+    from aiga.taught_memory import told
+
+    return told(config, events)
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -386,6 +404,14 @@ SYSTEMS: dict[str, Entry] = {
         build=_maml,
         preset="sine",
         panels=("curves", "share"),
+    ),
+    "rl2": Entry(
+        "a memory that is taught to learn new tasks: bandits, two steps, Harlow, MDPs (Duan et al. 2016)",
+        config=_rl2_config,
+        build=_rl2,
+        preset="arms",
+        panels=("curves", "share"),
+        told=_rl2_told,
     ),
 }
 
