@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
@@ -21,72 +22,78 @@ def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory
     and the output gate.
     """
     output, cell = memory
-    matrix, bias = weights
-    return _step(jnp.concatenate([signal, output], -1) @ matrix + bias, cell)[0]
+    let_in, keep, new, let_out = _gates(weights, jnp.concatenate([signal, output], -1))
+    cell = keep * cell + let_in * new
+    return let_out * jnp.tanh(cell), cell
 
 
+@jax.custom_vjp
 def remembered(weights: Any, memory: tuple[jax.Array, ...], signals: Any, begun: Any) -> jax.Array:
     """All outputs f32[S, R, H] of S steps of `signals` f32[S, R, I], beginning with `memory` [R, H].
 
     Where `begun` bool[S, R] the memory is nothing before the step. The same as `remember` step by step, and so
-    are its gradients, to which `begun` is no input.
+    are its gradients. They keep outputs and cells alone and work the gates out anew: on a CPU that costs less
+    than the way of all gates to the main memory and back.
     """
+    return _forward(weights, memory, signals, begun)[0]
+
+
+def _gates(weights: Any, told: Any) -> tuple[jax.Array, ...]:
+    """How far the three gates are open, and what is new, of `told` f32[..., I + H]."""
     matrix, bias = weights
-    units = memory[0].shape[-1]
-    # What does not wait for the step before is one product for all steps, here and in the gradients.
-    driven = signals @ matrix[:-units] + bias
-    return _outputs(matrix[-units:], tuple(memory), driven, 1 - begun[..., None].astype(jnp.float32))
+    let_in, keep, new, let_out = jnp.split(told @ matrix + bias, 4, -1)
+    return jax.nn.sigmoid(let_in), jax.nn.sigmoid(keep), jnp.tanh(new), jax.nn.sigmoid(let_out)
 
 
-def _step(gates: Any, cell: Any) -> tuple[Memory, tuple[jax.Array, ...]]:
-    """Output and cell, and what the gates came to."""
-    let_in, keep, new, let_out = jnp.split(gates, 4, -1)
-    opened = jax.nn.sigmoid(let_in), jax.nn.sigmoid(keep), jnp.tanh(new), jax.nn.sigmoid(let_out)
-    cell = opened[1] * cell + opened[0] * opened[2]
-    return (opened[3] * jnp.tanh(cell), cell), opened
+def _kept(memory: tuple[jax.Array, ...], begun: Any) -> tuple[jax.Array, ...]:
+    return tuple(jnp.where(begun[:, None], 0, part) for part in memory)
 
 
-@jax.custom_vjp
-def _outputs(matrix: Any, memory: Any, driven: Any, kept: Any) -> jax.Array:
-    return _forward(matrix, memory, driven, kept)[0]
+def _forward(weights: Any, memory: tuple[jax.Array, ...], signals: Any, begun: Any) -> tuple[jax.Array, Any]:
+    def step(now: Any, given: Any) -> tuple[Any, Any]:
+        signal, fresh = given
+        after = remember(weights, _kept(now, fresh), signal)
+        return after, after
 
-
-def _forward(matrix: Any, memory: Any, driven: Any, kept: Any) -> tuple[jax.Array, Any]:
-    def step(now: Memory, given: Any) -> tuple[Memory, Any]:
-        drive, keep = given
-        output, cell = now[0] * keep, now[1] * keep
-        after, opened = _step(drive + output @ matrix, cell)
-        return after, (after[0], output, cell, after[1], jnp.concatenate(opened, -1))
-
-    outputs, *kept_back = jax.lax.scan(step, memory, (driven, kept))[1]
-    return outputs, (matrix, kept, *kept_back)
+    after = jax.lax.scan(step, tuple(memory), (signals, begun))[1]
+    return after[0], (weights, memory, signals, begun, after)
 
 
 def _backward(saved: Any, slopes: Any) -> Any:
-    matrix, kept, before, cells, after, opened = saved
+    (matrix, bias), memory, signals, begun, after = saved
+    turned, inputs = matrix.T, signals.shape[-1]
+    before = tuple(
+        jnp.concatenate([first[None], each[:-1]]) for first, each in zip(memory, after, strict=True)
+    )
 
-    def step(later: Memory, given: Any) -> tuple[Memory, Any]:
-        slope, keep, cell, grown, gates = given
-        let_in, forget, new, let_out = jnp.split(gates, 4, -1)
+    def step(later: Any, given: Any) -> tuple[Any, Any]:
+        of_output, of_cell, of_matrix, of_bias = later
+        slope, signal, fresh, held, grown = given
+        output, cell = _kept(held, fresh)
+        told = jnp.concatenate([signal, output], -1)
+        let_in, keep, new, let_out = _gates((matrix, bias), told)
         shown = jnp.tanh(grown)
-        of_output = slope + later[0]
-        of_cell = later[1] + of_output * let_out * (1 - shown**2)
+        of_output = of_output + slope
+        of_cell = of_cell + of_output * let_out * (1 - shown**2)
         of_gates = jnp.concatenate(
             [
                 of_cell * new * let_in * (1 - let_in),
-                of_cell * cell * forget * (1 - forget),
+                of_cell * cell * keep * (1 - keep),
                 of_cell * let_in * (1 - new**2),
                 of_output * shown * let_out * (1 - let_out),
             ],
             -1,
         )
-        return (of_gates @ matrix.T * keep, of_cell * forget * keep), of_gates
+        of_told = of_gates @ turned
+        of_memory = _kept((of_told[:, inputs:], of_cell * keep), fresh)
+        return (*of_memory, of_matrix + told.T @ of_gates, of_bias + of_gates.sum(0)), of_told[:, :inputs]
 
     nothing = jnp.zeros_like(slopes[0])
-    given = slopes, kept, cells, after, opened
-    of_memory, of_gates = jax.lax.scan(step, (nothing, nothing), given, reverse=True)
-    of_matrix = jnp.einsum("srh,srg->hg", before, of_gates)
-    return of_matrix, of_memory, of_gates, jnp.zeros_like(kept)
+    start = nothing, nothing, jnp.zeros_like(matrix), jnp.zeros_like(bias)
+    given = slopes, signals, begun, before, after[1]
+    (*of_memory, of_matrix, of_bias), of_signals = jax.lax.scan(step, start, given, reverse=True)
+    no_slope = np.zeros(begun.shape, jax.dtypes.float0)
+    return (of_matrix, of_bias), tuple(of_memory), of_signals, no_slope
 
 
-_outputs.defvjp(_forward, _backward)
+remembered.defvjp(_forward, _backward)
