@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from aiga.brains import MLP
@@ -50,8 +50,8 @@ def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threa
     play = played_in_jax(WalkerWorld(config.max_steps), brain, config.max_steps, batch)
 
     def evaluate(weights: Any, courses: Sequence[Course], which: Any, seeds: Any) -> Outcome:
-        # Only the ground goes to the device.
-        return play(weights, [Course(course.left, course.right) for course in courses], which, seeds)
+        # Only the ground goes to the device, not what it was made from.
+        return play(weights, [replace(course, genes=Genes()) for course in courses], which, seeds)
 
     return evaluate
 
