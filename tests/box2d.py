@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.box2d.bipedal_walker import TERRAIN_STEP, BipedalWalker
 
+from aiga.worlds.walker import body as ours
 from aiga.worlds.walker.course import CELLS, Course
 
 PARTS = ("hull", "upper leg -1", "lower leg -1", "upper leg +1", "lower leg +1")
@@ -30,6 +31,9 @@ class _Fixed:
 class Oracle(BipedalWalker):
     """BipedalWalker whose ground is a Course and whose first push can be chosen.
 
+    The course's friction is that of the ground, its load makes the hull denser once it has begun; soft ground
+    is not to be had.
+
     A cell is one edge fixture, as Gymnasium's own smooth ground; a vertical face is one more edge between the
     two heights. Edges collide from both sides, so a face is solid however it is met. Gymnasium builds its
     stumps as solid polygons instead: the same upper surface, with the same 0.01 m skin.
@@ -44,6 +48,7 @@ class Oracle(BipedalWalker):
         if self.course is None:
             return super()._generate_terrain(hardcore)
         course = self.course.check()
+        self.fd_edge.friction = course.friction
         self.terrain, self.terrain_poly = [], []
         for (x0, y0), (x1, y1) in surface(course):
             self.fd_edge.shape.vertices = [(x0, y0), (x1, y1)]
@@ -62,6 +67,10 @@ class Oracle(BipedalWalker):
         if isinstance(self._np_random, _Fixed):
             self._np_random = None
         self.start, info = super().reset(seed=seed, options=options)
+        if self.course is not None and self.course.load:
+            hull: Any = self.hull
+            hull.fixtures[0].density *= float(1 + self.course.load / ours.MASS[0])
+            hull.ResetMassData()
         return self.start, info
 
 

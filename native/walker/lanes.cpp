@@ -317,19 +317,20 @@ struct Push {
 };
 
 AIGA_INLINE F respond(Push& r, F error, F give, F stiff, int step, M on, M& may, M& reacts, M& restless) {
-  if (step == 0) r.impulse = 0.0f;
-  error -= give * r.impulse;
   if (step == 0) {
     r.held = error < 0.0f;
+    r.impulse = 0.0f;
   } else {
-    F impulse = fused(stiff, error, r.impulse);
-    M changes = on & select(r.held, error > EDGE, impulse < -EDGE);
+    const F missed = error - give * r.impulse;
+    F impulse = fused(stiff, missed, r.impulse);
+    M changes = on & select(r.held, missed > EDGE, impulse < -EDGE);
     restless |= changes;
     changes &= may;
     if (step >= ONE_BY_ONE) may &= ~changes;
     r.held ^= changes;
     r.impulse = only(~r.held & ~changes, impulse);
   }
+  error -= give * r.impulse;
   reacts = on & ~r.held;
   restless |= reacts & (abs(error) > TOLERANCE);
   return only(reacts, fused(stiff, error, r.impulse));

@@ -570,7 +570,8 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
 
     def once(carry: Any) -> Any:
         step, q, impulse, side, busy = carry
-        error = rows.target - speeds(rows.along, q) - rows.give * impulse
+        missed = rows.target - speeds(rows.along, q)
+        error = missed - rows.give * impulse
         grown = impulse + jnp.where(side == 0, rows.stiff * error, 0)
         wanted = new_sides(side, grown, error, *rows.bounds(held(side, grown, rows.floor, rows.ceiling)))
         changes = ((wanted != side) & rows.on)[order].astype(jnp.int32)
@@ -581,6 +582,7 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
         wanted = new_sides(side, grown, error, low, high)
         new = jnp.where(may, wanted, side)
         impulse = held(new, grown, low, high)
+        error = missed - rows.give * impulse
         restless = rows.on & ((wanted != side) | ((new == 0) & (jnp.abs(error) > TOLERANCE)))
         # One found at rest still takes this step: what its rows miss falls from a thousandth to a millionth.
         q = change(q, impulse, new, error, busy)
