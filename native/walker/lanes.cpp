@@ -90,7 +90,7 @@ struct Terrain {
 // part is, and a point of the edge is kept off that face.
 struct Contact {
   M on, by_face;
-  M shared;          // the next edge has the same point
+  M shared;          // the next edge has the same point, or, in soft ground, it is no corner
   F nx, ny;          // from the ground into the part
   F px, py;          // where, in the world
   F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
@@ -172,9 +172,10 @@ AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
   b.a += d;
 }
 
-// Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points. Where `begun` or
-// `continues` says that another edge goes on before or after it, and that the ground is soft, a part that is beyond that
-// end is held up by this edge all the same and not pushed off it sideways: sunk in, it would be at every border of cells.
+// Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points. In soft ground a part has
+// sunk below the ends of edges, and would be pushed off sideways at every border of cells. So there the edge is the
+// reference at an end at which another goes on (`begun` before it, `continues` after it), and of the part's points its
+// corners alone count: as many springs wherever the border is.
 void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun, M continues, M soft, M live, float limit,
                    I cells, Contacts& out) {
   F ex = x2 - x1, ey = y2 - y1, squared = ex * ex + ey * ey, inverse = 1.0f / sqrt(squared);
@@ -194,10 +195,8 @@ void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun,
   M on = live & (by_edge <= limit) & (by_part <= limit);
   if (!any(on)) return;
   M face = by_part > 0.98f * by_edge + 0.001f;
-  if (any(soft & face)) {
-    const F along_edge = dx * ex + dy * ey;
-    face &= ~(soft & ((begun & (along_edge < 0.0f)) | (continues & (along_edge > length))));
-  }
+  const bool any_soft = any(soft);
+  if (any_soft) face &= ~(soft & select(dx * ex + dy * ey < 0.5f * length, begun, continues));
   M side = select(face, across > along, abs(na) > abs(nb));  // a left or right face, not top or bottom
   M positive = select(side, select(face, right > left, na < 0.0f), select(face, above > below, nb < 0.0f));
   F sign = select(positive, 1.0f, -1.0f);
@@ -221,7 +220,9 @@ void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun,
     k.depth = select(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1));
     k.on = on & (k.depth <= limit);
     out.cells |= only(k.on, cells);
-    k.shared = continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f);
+    const F at = ea * (u - u1) + eb * (v - v1);
+    k.shared = continues & (at > length - 1e-4f);
+    if (any_soft) k.shared = select(soft, ~face & (abs(t) < half) & select(at < 0.5f * length, begun, continues), k.shared);
     k.lx = select(face, fa, u), k.ly = select(face, fb, v);
     k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
     out.add(k);

@@ -149,10 +149,10 @@ def heights(name: str, values: Any, size: int) -> np.ndarray:
 def _within(name: str, value: Any) -> float:
     """`value` as a number within `BOUNDS[name]`; ValueError naming the field otherwise."""
     low, high, unit = BOUNDS[name]
-    number = not isinstance(value, bool | str) and np.shape(value) == ()
-    if not (number and low <= float(value) <= high):
+    number = np.asarray(value) if isinstance(value, int | float | np.ndarray | np.generic) else np.array(True)
+    if number.shape or number.dtype.kind not in "fiu" or not low <= float(number) <= high:
         raise ValueError(f"course.{name}: must lie within {low:.4g} and {high:.4g} {unit}".rstrip())
-    return float(value)
+    return float(number)
 
 
 def segments(course: Course) -> tuple[np.ndarray, np.ndarray]:

@@ -92,7 +92,7 @@ class Contacts(NamedTuple):
     offset: Any  # edge: its line's n.p; face: its distance
     depth: Any  # distance of the cores, negative inside
     cells: Any  # i32, the cell whose slope is touched, as one bit modulo 16
-    shared: Any  # bool: the next edge has the same point
+    shared: Any  # bool: the next edge has the same point, or, in soft ground, it is no corner
 
 
 @dataclass(frozen=True)
@@ -317,8 +317,9 @@ def manifold(
 
     The edges' ends are f32[P, B], one edge for each part; `begun` and `goes_on` say whether another ends
     where it begins and begins where it ends; of two points [2, P, B] both, one or none are on. In `soft`
-    ground bool[B] a part that is beyond such an end is held up by this edge all the same and not pushed off
-    it sideways: sunk in, it would be at every border of cells.
+    ground bool[B] a part has sunk below the ends of edges, and would be pushed off sideways at every border
+    of cells. So there the edge is the reference at an end at which another goes on, and of the part's points
+    its corners alone count: as many springs wherever the border is.
     """
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     length = jnp.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
@@ -337,8 +338,7 @@ def manifold(
     by_part = jnp.maximum(across, along)
     on = live & (by_edge <= limit) & (by_part <= limit)
     face = by_part > 0.98 * by_edge + 0.001
-    along_edge = dx * ex + dy * ey
-    face &= ~(soft & ((begun & (along_edge < 0)) | (goes_on & (along_edge > length))))
+    face &= ~(soft & jnp.where(dx * ex + dy * ey < 0.5 * length, begun, goes_on))
     # side: it is a left or right face of the part, not its top or bottom
     side = jnp.where(face, across > along, jnp.abs(na) > jnp.abs(nb))
     positive = jnp.where(side, jnp.where(face, right > left, na < 0), jnp.where(face, above > below, nb < 0))
@@ -357,6 +357,8 @@ def manifold(
         u = jnp.where(face, u1 + t * ea, jnp.where(side, fa * distance, t))
         v = jnp.where(face, v1 + t * eb, jnp.where(side, t, fb * distance))
         depth = jnp.where(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1))
+        at = ea * (u - u1) + eb * (v - v1)
+        sunk = ~face & (jnp.abs(t) < half) & jnp.where(at < 0.5 * length, begun, goes_on)
         points.append(
             Contacts(
                 on=on & (low <= high) & (depth <= limit),
@@ -370,7 +372,7 @@ def manifold(
                 offset=jnp.where(face, distance, nx * x1 + ny * y1),
                 depth=depth,
                 cells=cells,
-                shared=goes_on & (ea * (u - u1) + eb * (v - v1) > length - 1e-4),
+                shared=jnp.where(soft, sunk, goes_on & (at > length - 1e-4)),
             )
         )
     return Contacts(*(jnp.stack(pair) for pair in zip(*points, strict=True)))
