@@ -341,9 +341,7 @@ def _lidar(pen: ImageDraw.ImageDraw, course: Course, pose: np.ndarray, camera: C
             pen.ellipse((x - r, y - r, x + r, y + r), fill=HIT)
 
 
-def _walker(
-    pen: ImageDraw.ImageDraw, pose: np.ndarray, camera: Camera, strength: float, load: float
-) -> None:
+def _walker(pen: ImageDraw.ImageDraw, pose: np.ndarray, camera: Camera, strength: float, load: float) -> None:
     """The far leg (+1), the hull with its load in kg as a box on it, the near leg (-1); `strength` below 1
     fades towards the haze."""
     hull, *legs = pose

@@ -66,7 +66,13 @@ class WalkerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise gymnasium.error.ResetNeeded("step: call reset first")
         heights, given = self._ground
         done = kernel.step(
-            self._state, np.reshape(action, (1, -1)), heights, [0], given=given, threads=1, quality=self.quality
+            self._state,
+            np.reshape(action, (1, -1)),
+            heights,
+            [0],
+            given=given,
+            threads=1,
+            quality=self.quality,
         )
         self._state = done.state
         info = {"distance": float(done.state[0, 0]), "finished": bool(done.finished[0])}

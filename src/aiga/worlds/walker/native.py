@@ -57,9 +57,7 @@ class NativeWalker:
         ground = jnp.stack([jnp.asarray(course.left), jnp.asarray(course.right)], 1)
         given = jnp.stack(body.setting(course.friction, course.softness, course.load, jnp))
         told = state.numbers, jnp.asarray(action, jnp.float32), ground, given
-        done = kernel.Stepped(
-            *jax.pure_callback(self._step, shapes, *told, vmap_method="broadcast_all")
-        )
+        done = kernel.Stepped(*jax.pure_callback(self._step, shapes, *told, vmap_method="broadcast_all"))
         late = ~done.terminated & (done.state[-1] >= self.max_steps)
         return State(done.state, done.finished), View(done.observation, done.reward, done.terminated, late)
 

@@ -277,7 +277,8 @@ def find_contacts(given: Ground, part: Bodies, live: Any, limit: float) -> Conta
     cells = jnp.stack([jnp.zeros_like(one), one], 1).reshape(x1.shape)
     live = jnp.stack([step, on], 1).reshape(x1.shape)
     begun, goes_on = (
-        jnp.stack([jnp.zeros_like(on), same], 1).reshape(x1.shape) for same in (before == left, right == after)
+        jnp.stack([jnp.zeros_like(on), same], 1).reshape(x1.shape)
+        for same in (before == left, right == after)
     )
     # A scan, because the compiler would make each manifold anew for every place it may move to below.
     edges, soft = (x1, y1, x2, y2, live, cells, begun, goes_on), given.of.depth > 0
@@ -693,13 +694,9 @@ def push_out(part: Bodies, contact: Contacts, depth: Any, rate: float, on: Any) 
     return moved, jnp.where(contact.on, gap, 0.0)
 
 
-def push_all_out(
-    part: Bodies, contacts: Contacts, depth: Any, rate: float, on: Any
-) -> tuple[Bodies, Any]:
+def push_all_out(part: Bodies, contacts: Contacts, depth: Any, rate: float, on: Any) -> tuple[Bodies, Any]:
     """`push_out` for each of the K contacts in turn; the least gap f32[P, B] met on the way."""
-    part, gaps = lax.scan(
-        lambda part, contact: push_out(part, contact, depth, rate, on), part, contacts
-    )
+    part, gaps = lax.scan(lambda part, contact: push_out(part, contact, depth, rate, on), part, contacts)
     return part, jnp.minimum(gaps.min(0), 0)
 
 
