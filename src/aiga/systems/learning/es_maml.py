@@ -43,9 +43,9 @@ class Inner:
     """How a task is adapted to. ValueError, naming the field, for a number out of range."""
 
     steps: int = 1  # K; 0: no task is learnt, and the start is judged as it is
-    climb: Climb = "es"
-    candidates: int = 16  # Q, episodes of a step: of `es` in antithetic pairs, of `best` with the present one
-    sigma: float = 0.1  # standard deviation of the noise on the weights
+    climb: Climb = "best"
+    candidates: int = 8  # Q, episodes of a step: of `es` in antithetic pairs, of `best` with the present one
+    sigma: float = 0.03  # standard deviation of the noise on the weights
     rate: float = 0.1  # of `es`, on ranks from -0.5 to 0.5
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Inner:
 
 
 def _outer() -> es.Config:
-    return es.Config(population=64, rate=0.02, rate_decay=0.9995, rate_floor=0.002, seeds="pair")
+    return es.Config(population=128, rate=0.02, rate_decay=0.9995, rate_floor=0.002, seeds="pair")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,9 @@ class ESMAML:
             steps=state.steps + arena.steps,
             learner=jax.device_get(learner),
         )
-        curves = self.judge(learner.weights, jax.random.wrap_key_data(jnp.asarray(state.test)))
+        curves = self.judge(
+            learner.weights, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32")
+        )
         told: dict[str, Any] = {"meta_iterations": state.iteration, "steps": state.steps}
         told["episodes"] = state.iteration * self.config.episodes if means else 0
         told |= {f"return_{k}": float(curves[:, :, k].mean()) for k in range(TOLD + 1)}
