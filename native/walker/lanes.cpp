@@ -61,6 +61,7 @@ struct State {
 // What a course makes of the ground and of the hull; the fields of `Setting`.
 struct Settings {
   F friction, depth, give, rise, mass, total, inertia, about_hip, inverse_mass, inverse_inertia;
+  bool soft;  // some lane's ground is
 };
 
 struct Terrain {
@@ -78,6 +79,7 @@ struct Terrain {
     of.mass.v[lane] = from.mass, of.total.v[lane] = from.total;
     of.inertia.v[lane] = from.inertia, of.about_hip.v[lane] = from.about_hip;
     of.inverse_mass.v[lane] = 1.0f / from.mass, of.inverse_inertia.v[lane] = 1.0f / from.inertia;
+    of.soft = any(of.depth > 0.0f);
   }
 
   I cell(F x) const { return truncate(max(min(x * (1.0f / CELL), g->cells - 1.0f), 0.0f)); }
@@ -175,9 +177,9 @@ AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
 // Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points. In soft ground a part has
 // sunk below the ends of edges, and would be pushed off sideways at every border of cells. So there the edge is the
 // reference at an end at which another goes on (`begun` before it, `continues` after it), and of the part's points its
-// corners alone count: as many springs wherever the border is.
-void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun, M continues, M soft, M live, float limit,
-                   I cells, Contacts& out) {
+// corners alone count: as many springs wherever the border is. `soft` is null where no lane is.
+void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun, M continues, const M* soft, M live,
+                   float limit, I cells, Contacts& out) {
   F ex = x2 - x1, ey = y2 - y1, squared = ex * ex + ey * ey, inverse = 1.0f / sqrt(squared);
   F length = squared * inverse;
   ex *= inverse, ey *= inverse;
@@ -195,8 +197,7 @@ void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun,
   M on = live & (by_edge <= limit) & (by_part <= limit);
   if (!any(on)) return;
   M face = by_part > 0.98f * by_edge + 0.001f;
-  const bool any_soft = any(soft);
-  if (any_soft) face &= ~(soft & select(dx * ex + dy * ey < 0.5f * length, begun, continues));
+  if (soft) face &= ~(*soft & select(dx * ex + dy * ey < 0.5f * length, begun, continues));
   M side = select(face, across > along, abs(na) > abs(nb));  // a left or right face, not top or bottom
   M positive = select(side, select(face, right > left, na < 0.0f), select(face, above > below, nb < 0.0f));
   F sign = select(positive, 1.0f, -1.0f);
@@ -222,7 +223,7 @@ void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun,
     out.cells |= only(k.on, cells);
     const F at = ea * (u - u1) + eb * (v - v1);
     k.shared = continues & (at > length - 1e-4f);
-    if (any_soft) k.shared = select(soft, ~face & (abs(t) < half) & select(at < 0.5f * length, begun, continues), k.shared);
+    if (soft) k.shared = select(*soft, ~face & (abs(t) < half) & select(at < 0.5f * length, begun, continues), k.shared);
     k.lx = select(face, fa, u), k.ly = select(face, fb, v);
     k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
     out.add(k);
@@ -236,7 +237,7 @@ void part_contacts(const Terrain& t, const Body& b, F half_width, M live, float 
   M near = live & (lowest < t.top(t.cell(b.x)));
   if (!any(near)) return;
   I cell = t.cell(b.x - wide);
-  const M soft = t.of.depth > 0.0f;
+  const M lanes = t.of.depth > 0.0f, *soft = t.of.soft ? &lanes : nullptr;
   F before = t.height(cell, -1), left = t.height(cell, 0);
   for (int k = 0; k < Contacts::CELLS; k++, cell += 1) {
     F x = tofloat(cell) * CELL;
@@ -311,18 +312,18 @@ AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, 
 }
 
 // The same for a row that can only push: its impulse has no upper bound. On soft ground it gives way to it, by `give`
-// times the impulse, and `stiff` is then what is left of the stiffness.
+// times the impulse, and `stiff` is then what is left of the stiffness. `soft` says that some lane's ground is.
 struct Push {
   F impulse;
   M held;  // at zero
 };
 
-AIGA_INLINE F respond(Push& r, F error, F give, F stiff, int step, M on, M& may, M& reacts, M& restless) {
+AIGA_INLINE F respond(Push& r, F error, bool soft, F give, F stiff, int step, M on, M& may, M& reacts, M& restless) {
   if (step == 0) {
     r.held = error < 0.0f;
     r.impulse = 0.0f;
   } else {
-    const F missed = error - give * r.impulse;
+    const F missed = soft ? error - give * r.impulse : error;
     F impulse = fused(stiff, missed, r.impulse);
     M changes = on & select(r.held, missed > EDGE, impulse < -EDGE);
     restless |= changes;
@@ -331,7 +332,7 @@ AIGA_INLINE F respond(Push& r, F error, F give, F stiff, int step, M on, M& may,
     r.held ^= changes;
     r.impulse = only(~r.held & ~changes, impulse);
   }
-  error -= give * r.impulse;
+  if (soft) error -= give * r.impulse;
   reacts = on & ~r.held;
   restless |= reacts & (abs(error) > TOLERANCE);
   return only(reacts, fused(stiff, error, r.impulse));
@@ -620,7 +621,8 @@ void solve_velocities(State& s, const Settings& of, const F action[4], const Con
         F ut = c.ny * q.x - c.nx * q.y + c.tu * q.u[i] + c.tl * q.l[i];
         M rn, rt;
         const M lifted = step ? normal[i][k].held : M(false);
-        F pn = respond(normal[i][k], of.rise * c.sunk - un, of.give, stiff_normal, step, c.on, may, rn, restless);
+        const F missed = of.soft ? of.rise * c.sunk - un : -un;
+        F pn = respond(normal[i][k], missed, of.soft, of.give, stiff_normal, step, c.on, may, rn, restless);
         F bound = of.friction * max(normal[i][k].impulse, 0.0f);
         F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, 0.0f, step, c.on, may, rt, restless);
         // A point that lands begins by sliding the way it moves: an old side may push it off again.
@@ -690,6 +692,8 @@ AIGA_INLINE F push_out(const Contact& c, Body& part, F depth, F inverse_mass, F 
 // Box2D's position solver: one pass over contacts, then over joints, until all are within their slop.
 void solve_positions(State& s, const Settings& of, const Contacts part[5], const Stopped stops[4], int most) {
   Body* b = s.body;
+  const F inverse_mass[2] = {of.inverse_mass, 1 / MASS_U};  // of the parent of a hip, and of a knee
+  const F inverse_inertia[2] = {of.inverse_inertia, 1 / INERTIA_U};
   M busy = true;
   M torn = busy;
   for (int pass = 0; pass < PASSES && any(busy); pass++) {
@@ -702,8 +706,7 @@ void solve_positions(State& s, const Settings& of, const Contacts part[5], const
       }
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
-      const F mp = PARENT[j] ? F(1 / BODY_MASS[PARENT[j]]) : of.inverse_mass;
-      const F ip = PARENT[j] ? F(1 / BODY_INERTIA[PARENT[j]]) : of.inverse_inertia;
+      const F mp = inverse_mass[j % 2], ip = inverse_inertia[j % 2];
       const float mq = 1 / BODY_MASS[CHILD[j]], iq = 1 / BODY_INERTIA[CHILD[j]];
       if (any((stops[j].low | stops[j].high) & busy)) {
         F angle = q.a - p.a - REFERENCE[j];
