@@ -72,7 +72,7 @@ class Config:
     judged: int = 1  # episodes that say what an adaptation came to
     iterations: int = 10  # meta-iterations in one step of the system, after which it is tested
     trials: int = 4  # adaptations to each held-out task
-    test_episodes: int = 2  # after every inner step of each
+    test_episodes: int = 4  # after every inner step of each
     batch: int = 4096  # episodes in one call
     inner: Inner = field(default_factory=Inner)
     es: es.Config = field(default_factory=_outer)
