@@ -149,7 +149,7 @@ def heights(name: str, values: Any, size: int) -> np.ndarray:
 def _within(name: str, value: Any) -> float:
     """`value` as a number within `BOUNDS[name]`; ValueError naming the field otherwise."""
     low, high, unit = BOUNDS[name]
-    number = np.asarray(value) if isinstance(value, int | float | np.ndarray | np.generic) else np.array(True)
+    number = np.asarray(value)
     if number.shape or number.dtype.kind not in "fiu" or not low <= float(number) <= high:
         raise ValueError(f"course.{name}: must lie within {low:.4g} and {high:.4g} {unit}".rstrip())
     return float(number)
