@@ -214,6 +214,24 @@ def _maml(config: Any) -> System[Any]:
     return MAML(config)
 
 
+def _es_maml_config() -> Any:
+    from aiga.walker_maml import Config
+
+    return Config()
+
+
+def _es_maml(config: Any, evaluate: Evaluate | None = None) -> System[Any]:
+    from aiga.walker_maml import build
+
+    return build(config, evaluate)
+
+
+def _es_maml_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
+    from aiga.walker_maml import evaluator
+
+    return evaluator(config, engine, threads)
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -385,6 +403,13 @@ SYSTEMS: dict[str, Entry] = {
         config=_maml_config,
         build=_maml,
         preset="sine",
+        panels=("curves", "share"),
+    ),
+    "es-maml": Entry(
+        "walkers that adapt to slopes, grass and loads in a few episodes (Song et al. 2020)",
+        config=_es_maml_config,
+        build=_es_maml,
+        evaluator=_es_maml_evaluator,
         panels=("curves", "share"),
     ),
 }
