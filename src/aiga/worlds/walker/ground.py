@@ -1,9 +1,9 @@
 """Tasks for a walker that has to adapt: slopes, grass and loads.
 
-One thing about the world changes, and the policy is not told which (Song et al. 2020, arXiv 1910.01215, do so
-with a robot's payload and motors). A
-task is a course with one `KINDS` changed by an amount from 0, Gymnasium's ground, to 1, as hard as it gets.
-Half-way and the hardest are never trained on, so that they can be tested on.
+One thing about the world changes, and the policy is not told which (Song et al. 2020, arXiv 1910.01215, do
+so with a robot's payload and motors). A task is a course with one of `KINDS` changed by an amount from 0,
+Gymnasium's ground, to 1, as hard as it gets. Half-way and the hardest are never trained on, so that they can
+be tested on.
 """
 
 from __future__ import annotations
