@@ -214,6 +214,43 @@ def _maml(config: Any) -> System[Any]:
     return MAML(config)
 
 
+def _anml_config() -> Any:
+    from aiga.systems.learning.anml import Config
+
+    return Config()
+
+
+def _anml(config: Any) -> System[Any]:
+    from aiga.systems.learning.anml import ANML
+
+    return ANML(config)
+
+
+def _anml_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+    """The latest meta-test, and how many units fire."""
+    metrics = [event["data"] for event in events if event["kind"] == "metric"]
+    tests = [each for each in metrics if "active_after" in each]
+    if not metrics:
+        return "nothing learnt yet"
+    lines = [f"{config['learner']}: {metrics[-1]['meta_iterations']:,} meta-iterations"]
+    if "loss" in metrics[-1]:
+        lines[0] += f", loss {metrics[-1]['loss']:.3f}"
+    if not tests:
+        return "\n".join([*lines, f"not tested yet: the first time after {config['test_every']:,}"])
+    last = tests[-1]
+    lines += ["", f"After {last['meta_iterations']:,}, of classes it never saw, one after the other:", ""]
+    for name, value in last.items():
+        if name.startswith("accuracy_"):
+            count = name.removeprefix("accuracy_")
+            learnt = last[f"learnt_{count}"]
+            lines += [f"{count} classes: {value:.1%} of new images, {learnt:.1%} of those it learnt from"]
+    lines += [
+        f"units that fire: {last['active_before']:.1%}"
+        + (f" before the gate, {last['active_after']:.1%} after it" if config["learner"] == "anml" else "")
+    ]
+    return "\n".join(lines)
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -386,6 +423,14 @@ SYSTEMS: dict[str, Entry] = {
         build=_maml,
         preset="sine",
         panels=("curves", "share"),
+    ),
+    "anml": Entry(
+        "a gated network that learns class after class, and OML (Beaulieu et al. 2020, Javed and White 2019)",
+        config=_anml_config,
+        build=_anml,
+        preset="lite",
+        panels=("curves", "share"),
+        told=_anml_told,
     ),
 }
 

@@ -1,24 +1,24 @@
 """ANML and OML: representations in which one class after the other can be learnt without forgetting.
 
-Beaulieu, Frati, Miconi, Lehman, Stanley, Clune, Cheney 2020, "Learning to Continually Learn", arXiv 2002.09571;
-Javed, White 2019, "Meta-Learning Representations for Continual Learning", arXiv 1905.12588. Here they learn
-the characters of `worlds/glyphs`, where the papers have Omniglot.
+Beaulieu, Frati, Miconi, Lehman, Stanley, Clune, Cheney 2020, "Learning to Continually Learn", arXiv
+2002.09571; Javed, White 2019, "Meta-Learning Representations for Continual Learning", arXiv 1905.12588. Here
+they learn the characters of `worlds/glyphs`, where the papers have Omniglot.
 
 A meta-iteration is `ANML._iterate`. The prediction network forgets one class: its output's weights are drawn
-anew. It then sees twenty writings of that class, one after the other, a step of gradient descent each. What it
-has come to is judged on those twenty and on 64 images of any class, and Adam moves the weights it started from
-against the slope of that. In ANML a second network, the neuromodulatory one, looks at the same image and
+anew. It then sees twenty writings of that class, one after the other, a step of gradient descent each. What
+it has come to is judged on those twenty and on 64 images of any class, and Adam moves the weights it started
+from against the slope of that. In ANML a second network, the neuromodulatory one, looks at the same image and
 multiplies the features before the last layers by numbers from 0 to 1: the gate. It holds still while a class
 is learnt and is moved by Adam alone. In OML there is no gate, and the convolutions hold still too.
 
 The meta-test is `ANML.judge`: hundreds of classes that were never seen, fifteen images of each, every image
-once and a class at a time, on new outputs; then it is asked for those images and for five others of each. Only
-the layers after the features learn. Its learning rate is chosen on the alphabets to choose by. The oracle is
-the same with the images shuffled, in one pass too, at its own best rate.
+once and a class at a time, on new outputs; then it is asked for those images and for five others of each.
+Only the layers after the features learn. Its learning rate is chosen on the alphabets to choose by. The
+oracle is the same with the images shuffled, in one pass too, at its own best rate.
 
 `pretrained` and `random` are the controls: the prediction network trained on as many images drawn at random,
-and the one that nobody trained. The papers' networks are preset `published`, but for OML's six convolutions and
-two layers of 1,024, where ours has the prediction network of ANML and `hidden`.
+and the one that nobody trained. The papers' networks are preset `published`, but for OML's six convolutions
+and two layers of 1,024, where ours has the prediction network of ANML and `hidden`.
 
 Where the papers leave a choice it is a switch. The text of Beaulieu et al. is read here as a network without
 normalisation and with second-order gradients; the code they released is said to go through the inner loop in
@@ -56,7 +56,8 @@ ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
 
 @dataclass(frozen=True)
 class Config:
-    """The numbers; widths are `lite`, the rest the papers'. ValueError, naming the field, for what cannot be."""
+    """The numbers; widths are `lite`, the rest the papers'. ValueError, naming the field, for what
+    cannot be."""
 
     learner: Learner = "anml"
     filters: int = 32  # of each of the prediction network's three convolutions
@@ -72,7 +73,7 @@ class Config:
     test_every: int = 500  # meta-iterations
     sizes: tuple[int, ...] = (100,)  # numbers of classes that a run is tested on
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the meta-test
-    glyphs: glyphs.Config = field(default_factory=glyphs.Config)
+    world: glyphs.Config = field(default_factory=glyphs.Config)
     inner: inner_loop.Config = field(default_factory=lambda: inner_loop.Config(steps=20, stream=True))
 
     def __post_init__(self) -> None:
@@ -96,8 +97,8 @@ class Config:
             raise ValueError("inner.stream: must be true, as every image is seen once")
         if not 1 <= self.inner.steps <= self.writings:
             raise ValueError(f"inner.steps: from 1 to the {self.writings} writings, not {self.inner.steps}")
-        if self.glyphs.size < 18:
-            raise ValueError(f"glyphs.size: at least 18 for three convolutions, not {self.glyphs.size}")
+        if self.world.size < 18:
+            raise ValueError(f"world.size: at least 18 for three convolutions, not {self.world.size}")
 
 
 class Weights(NamedTuple):
@@ -165,7 +166,7 @@ class ANML:
         return jax.device_get(State(0, start, self._adam.init(start), jax.random.key_data(testing)))
 
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
-        """`iterations` meta-iterations, and whenever `test_every` of them are over the meta-test of `sizes`."""
+        """`iterations` meta-iterations; whenever `test_every` of them are over, the meta-test of `sizes`."""
         config, before = self.config, state.iteration
         metrics: dict[str, float] = {}
         if config.learner != "random":
@@ -179,7 +180,7 @@ class ANML:
                 metrics |= {f"accuracy_{count}": float(judged.held_out.mean())}
                 metrics |= {f"learnt_{count}": float(judged.learnt.mean())}
             firing = self.firing(state)
-            metrics |= {"active_before": float(firing.before.mean()), "active_after": float(firing.after.mean())}
+            metrics |= {f"active_{when}": float(share.mean()) for when, share in firing._asdict().items()}
             data = {"meta_iterations": state.iteration, "before": firing.before, "after": firing.after}
             events = [Event("firing", data)]
         return state, [Event("metric", {"meta_iterations": state.iteration, **metrics}), *events]
@@ -192,15 +193,15 @@ class ANML:
 
     def firing(self, state: State) -> Firing:
         """On images of the alphabets to choose by, two of each class."""
-        classes = glyphs.classes(self.config.glyphs, glyphs.split(self.config.glyphs).valid)
-        images = glyphs.images(self.config.glyphs, classes, np.arange(2))
+        classes = glyphs.classes(self.config.world, glyphs.split(self.config.world).valid)
+        images = glyphs.images(self.config.world, classes, np.arange(2))
         both = self._firing(state.start, images.reshape(-1, *images.shape[2:]))
         return Firing(*(np.asarray(part) for part in both))
 
     def online(
         self, head: Any, learn: Array, ask: Array, order: Array, rates: Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Right answers f32[R, C] on features `learn` f32[C, K, F] and `ask` f32[C, J, F], at each of `rates`.
+        """Right answers f32[R, C] to features `learn` f32[C, K, F] and to `ask` f32[C, J, F], for each rate.
 
         `head` takes a step of gradient descent on every entry of `learn` in `order` i[C * K].
         """
@@ -231,12 +232,12 @@ class ANML:
     @property
     def _places(self) -> int:
         """Pixels that are left after three convolutions."""
-        side = ((self.config.glyphs.size - 2) // 2 - 2) // 2 - 2
+        side = ((self.config.world.size - 2) // 2 - 2) // 2 - 2
         return side * side
 
     @property
     def _classes(self) -> int:
-        return len(glyphs.split(self.config.glyphs).train) * self.config.glyphs.characters
+        return len(glyphs.split(self.config.world).train) * self.config.world.characters
 
     @cached_property
     def _adam(self) -> optax.GradientTransformation:
@@ -249,7 +250,7 @@ class ANML:
     @cached_property
     def _images(self) -> Any:
         """u8[C, K, size, size] to train on."""
-        world = self.config.glyphs
+        world = self.config.world
         classes = glyphs.classes(world, glyphs.split(world).train)
         return jnp.asarray(glyphs.images(world, classes, np.arange(self.config.writings)))
 
@@ -364,9 +365,9 @@ class ANML:
     # The meta-test.
 
     def exam(self, part: Part, count: int) -> Array:
-        """Images u8[C, 20, size, size] of the first `count` characters of a part's alphabets, the last five to be
-        asked for. Where the world's characters are too few, alphabets have more."""
-        world = self.config.glyphs
+        """Images u8[C, 20, size, size] of the first `count` characters of a part's alphabets, the last five to
+        be asked for. Where the world's characters are too few, alphabets have more."""
+        world = self.config.world
         alphabets = getattr(glyphs.split(world), part)
         longer = replace(world, characters=max(world.characters, -(-count // len(alphabets))))
         return glyphs.images(world, glyphs.classes(longer, alphabets)[:count], np.arange(LEARN + ASK))
@@ -404,7 +405,7 @@ class ANML:
         return jax.jit(firing)
 
     def _in_chunks(self, start: Weights, images: Any) -> tuple[Any, Any]:
-        """Features of u8[B, size, size] before and after the gate: of all at once memory would not be enough."""
+        """Features of u8[B, size, size] before and after the gate. All at once would take too much memory."""
         count = len(images)
         whole = jnp.pad(images, [(0, -count % CHUNK), (0, 0), (0, 0)])
         chunks = whole.reshape(-1, CHUNK, *images.shape[1:])
@@ -440,8 +441,8 @@ class ANML:
         loop = InnerLoop(self._loss, inner_loop.Config(steps=len(y), stream=True))
         weights = Weights((), (), head)
         meta = Meta(weights, jax.tree.map(lambda _: rate, weights), inner_loop.alike(weights, 1.0))
-        told = Told(x[:, None], (), y[:, None])
-        return loop.learn(meta, jax.random.key(0), loop.init(jax.random.key(0), weights), told)[0].weights.head
+        key, told = jax.random.key(0), Told(x[:, None], (), y[:, None])
+        return loop.learn(meta, key, loop.init(key, weights), told)[0].weights.head
 
 
 def drawn(key: Key, shape: Any) -> tuple[jax.Array, jax.Array]:
