@@ -56,7 +56,10 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
             "did you mean run?",
         ),
         (["run"], "SYSTEM: is missing; there is poet, ppo, automl-zero, maml, anml, toy"),
-        (["run", "toi"], "system: one of poet, ppo, automl-zero, maml, anml, toy, not 'toi'; did you mean toy?"),
+        (
+            ["run", "toi"],
+            "system: one of poet, ppo, automl-zero, maml, anml, toy, not 'toi'; did you mean toy?",
+        ),
         (
             ["run", "poet", "--preset", "labtop"],
             "preset: one of enhanced-laptop, enhanced-paper, laptop, paper, not 'labtop'; "

@@ -228,27 +228,18 @@ def _anml(config: Any) -> System[Any]:
 
 def _anml_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     """The latest meta-test, and how many units fire."""
-    metrics = [event["data"] for event in events if event["kind"] == "metric"]
-    tests = [each for each in metrics if "active_after" in each]
-    if not metrics:
-        return "nothing learnt yet"
-    lines = [f"{config['learner']}: {metrics[-1]['meta_iterations']:,} meta-iterations"]
-    if "loss" in metrics[-1]:
-        lines[0] += f", loss {metrics[-1]['loss']:.3f}"
+    tests = [event["data"] for event in events if event["kind"] == "meta_test"]
     if not tests:
-        return "\n".join([*lines, f"not tested yet: the first time after {config['test_every']:,}"])
+        return f"not tested yet: the first time after {config['test_every']:,} meta-iterations"
     last = tests[-1]
-    lines += ["", f"After {last['meta_iterations']:,}, of classes it never saw, one after the other:", ""]
-    for name, value in last.items():
-        if name.startswith("accuracy_"):
-            count = name.removeprefix("accuracy_")
-            learnt = last[f"learnt_{count}"]
-            lines += [f"{count} classes: {value:.1%} of new images, {learnt:.1%} of those it learnt from"]
-    lines += [
-        f"units that fire: {last['active_before']:.1%}"
-        + (f" before the gate, {last['active_after']:.1%} after it" if config["learner"] == "anml" else "")
-    ]
-    return "\n".join(lines)
+    done = f"{last['meta_iterations']:,} meta-iterations"
+    lines = [f"{config['learner']} after {done}, on classes it never saw:", ""]
+    for test in last["tests"]:
+        said = f"right on {test['held_out']:.1%} of new images, {test['learnt']:.1%} of those it learnt from"
+        lines.append(f"{test['classes']} classes one after the other: {said}")
+    before, after = (sum(last[when]) / len(last[when]) for when in ("before", "after"))
+    gated = f" before the gate, {after:.1%} after it" if config["learner"] == "anml" else ""
+    return "\n".join([*lines, f"features that fire on an image: {before:.1%}{gated}"])
 
 
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:

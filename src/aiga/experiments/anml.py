@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from aiga.experiments import results
 from aiga.experiments.lab import Experiment, Lab
-from aiga.runs.codec import decode
+from aiga.runs.codec import decode, types_in
 from aiga.runs.store import Store
 from aiga.systems.learning.anml import ANML, Config, State
 
@@ -47,7 +48,9 @@ def forgetting(lab: Lab, presets: Mapping[str, Config]) -> None:
 def _tested(config: Config, store: Store) -> Mapping[str, float]:
     """Shares of right answers for each number of classes, and of units that fire."""
     _, stored = store.load()
-    system, state = ANML(config), decode(State, stored.tree, stored.arrays)
+    system = ANML(config)
+    known = types_in(system.init(jax.random.key(0)))
+    state = decode(State, stored.tree, stored.arrays, known)
     found: dict[str, float] = {}
     for count in SIZES:
         judged, oracle = (system.judge(state, count, mixed) for mixed in (False, True))

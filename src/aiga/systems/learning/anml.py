@@ -17,8 +17,9 @@ Only the layers after the features learn. Its learning rate is chosen on the alp
 oracle is the same with the images shuffled, in one pass too, at its own best rate.
 
 `pretrained` and `random` are the controls: the prediction network trained on as many images drawn at random,
-and the one that nobody trained. The papers' networks are preset `published`, but for OML's six convolutions
-and two layers of 1,024, where ours has the prediction network of ANML and `hidden`.
+and the one that nobody trained. Their presets have their features `standardised`, without which every class
+overwrites the others and the controls are worth next to nothing. The papers' networks are preset `published`,
+but for OML's six convolutions and two layers of 1,024, where ours has ANML's prediction network and `hidden`.
 
 Where the papers leave a choice it is a switch. The text of Beaulieu et al. is read here as a network without
 normalisation and with second-order gradients; the code they released is said to go through the inner loop in
@@ -64,7 +65,8 @@ class Config:
     gate_filters: int = 16  # of the neuromodulatory network's
     hidden: tuple[int, ...] = ()  # layers between the features and the outputs; none: the head is linear
     normalised: bool = False  # each channel of an image by itself, after each convolution
-    reset: Literal["random", "zero"] = "random"  # what the weights of a class that was forgotten are
+    standardised: bool = False  # in the meta-test features have mean 0 and deviation 1 on what was trained on
+    reset: Literal["random", "zero"] = "zero"  # what the weights of a class that was forgotten are
     rate: float = 0.001  # Adam's
     inner_rate: float = 0.1
     remember: int = 64  # images of any class, that what was learnt is judged on besides its own
@@ -168,22 +170,46 @@ class ANML:
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`iterations` meta-iterations; whenever `test_every` of them are over, the meta-test of `sizes`."""
         config, before = self.config, state.iteration
-        metrics: dict[str, float] = {}
+        metrics: dict[str, Any] = {}
         if config.learner != "random":
             start, adam, loss = jax.device_get(self._learn(key, state.start, state.adam, self._images))
             state, metrics = replace(state, start=start, adam=adam), {"loss": float(loss)}
         state = replace(state, iteration=before + config.iterations)
-        events = []
-        if before // config.test_every < state.iteration // config.test_every:
-            for count in config.sizes:
-                judged = self.judge(state, count)
-                metrics |= {f"accuracy_{count}": float(judged.held_out.mean())}
-                metrics |= {f"learnt_{count}": float(judged.learnt.mean())}
-            firing = self.firing(state)
-            metrics |= {f"active_{when}": float(share.mean()) for when, share in firing._asdict().items()}
-            data = {"meta_iterations": state.iteration, "before": firing.before, "after": firing.after}
-            events = [Event("firing", data)]
-        return state, [Event("metric", {"meta_iterations": state.iteration, **metrics}), *events]
+        metrics = {"meta_iterations": state.iteration, **metrics}
+        if before // config.test_every == state.iteration // config.test_every:
+            return state, [Event("metric", metrics)]
+        firing, tests = self.firing(state), []
+        for count in config.sizes:
+            judged = self.judge(state, count)
+            learnt, held_out = float(judged.learnt.mean()), float(judged.held_out.mean())
+            metrics |= {f"accuracy_{count}": held_out, f"learnt_{count}": learnt}
+            tests += [{"classes": count, "rate": judged.rate, "learnt": learnt, "held_out": held_out,
+                       "by_class": judged.held_out}]  # fmt: skip
+        for when, share in firing._asdict().items():
+            metrics[f"active_{when}"] = float(share.mean())
+        data = {"meta_iterations": state.iteration, "tests": tests, **firing._asdict()}
+        return state, [Event("metric", metrics), Event("meta_test", data)]
+
+    def worth(self, start: Weights, x: Any, y: Any) -> Any:
+        """What `start` is worth for learning to come: the loss f32[] on images `x` f32[B, size, size] of
+        classes `y` i32[B] after a step on each of the first `inner.steps` of them, in turn."""
+        meta, train, every = self._task(start, x, y)
+        return self._loop.worth(meta, train, every)[0]
+
+    def adapted(self, start: Weights, x: Any, y: Any) -> Weights:
+        """The weights after those steps."""
+        meta, train, _ = self._task(start, x, y)
+        key = jax.random.key(0)
+        learnt = self._loop.learn(meta, key, self._loop.init(key, meta.start), train)[0].weights
+        return start._replace(**{name: part for name, part in learnt._asdict().items() if part})
+
+    def forgetting(self, key: Key, head: Any, which: Any) -> Any:
+        """The head with the weights of class `which` i32[] as they are before anything is learnt of it."""
+        *hidden, (matrix, bias) = head
+        fresh = jnp.zeros(len(matrix), jnp.float32)
+        if self.config.reset == "random":
+            fresh = drawn(key, (len(matrix), 1))[0][:, 0]
+        return (*hidden, (matrix.at[:, which].set(fresh), bias.at[which].set(0)))
 
     def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
         """The meta-test on `count` classes, one after the other; of the oracle where they are `mixed`."""
@@ -317,16 +343,15 @@ class ANML:
             some = self._some(remembering, images, remember)
             x = jnp.concatenate([_scaled(images[which, turns]), some.x])
             y = jnp.concatenate([jnp.full(steps, which), some.y])
-            start = start._replace(head=self._forgetting(resetting, start.head, which))
+            start = start._replace(head=self.forgetting(resetting, start.head, which))
             loss, slope = jax.value_and_grad(self.worth)(start, x, y)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
             stride, adam = self._adam.update(slope, adam)
         start = jax.tree.map(lambda w, d: w - self.config.rate * d, start, stride)
         return (start, adam), loss
 
-    def worth(self, start: Weights, x: Any, y: Any) -> Any:
-        """What `start` is worth for learning to come: the loss f32[] on images `x` f32[B, size, size] of
-        classes `y` i32[B] after a step on each of the first `inner.steps` of them, in turn."""
+    def _task(self, start: Weights, x: Any, y: Any) -> tuple[Meta, Told, Told]:
+        """What adapts, to what, and what it is judged on."""
         gate, adapting = self._gate(start, x), start._replace(gate=())
         if self.config.learner == "oml":
             # What does not adapt is the same at every step.
@@ -335,15 +360,7 @@ class ANML:
         every, steps = Told(x, gate, y), self.config.inner.steps
         train = jax.tree.map(lambda leaf: leaf[:steps, None], every)
         rates, adapts = (inner_loop.alike(adapting, each) for each in (self.config.inner_rate, 1.0))
-        return self._loop.worth(Meta(adapting, rates, adapts), train, every)[0]
-
-    def _forgetting(self, key: Key, head: Any, which: Any) -> Any:
-        """The head with the weights of one class as they are before anything is learnt of it."""
-        *hidden, (matrix, bias) = head
-        fresh = jnp.zeros(len(matrix), jnp.float32)
-        if self.config.reset == "random":
-            fresh = drawn(key, (len(matrix), 1))[0][:, 0]
-        return (*hidden, (matrix.at[:, which].set(fresh), bias.at[which].set(0)))
+        return Meta(adapting, rates, adapts), train, every
 
     def _some(self, key: Key, images: Any, count: int) -> Told:
         """Images of any class, `count` of them."""
@@ -365,8 +382,8 @@ class ANML:
     # The meta-test.
 
     def exam(self, part: Part, count: int) -> Array:
-        """Images u8[C, 20, size, size] of the first `count` characters of a part's alphabets, the last five to
-        be asked for. Where the world's characters are too few, alphabets have more."""
+        """Images u8[C, 20, size, size] of the first `count` characters of a part's alphabets, the last five
+        to be asked for. Where the world's characters are too few, alphabets have more."""
         world = self.config.world
         alphabets = getattr(glyphs.split(world), part)
         longer = replace(world, characters=max(world.characters, -(-count // len(alphabets))))
@@ -378,14 +395,22 @@ class ANML:
         if mixed:
             order = np.random.default_rng(count).permutation(order)
         rates = np.asarray(self.config.rates, np.float32)
-        learnt, held_out = self._test(state.start, state.test, self.exam(part, count), order, rates)
+        images, known = self.exam(part, count), self._images[:, 0]
+        learnt, held_out = self._test(state.start, state.test, images, known, order, rates)
         return np.asarray(learnt), np.asarray(held_out)
 
     @cached_property
     def _test(self) -> Any:
-        def test(start: Weights, key: Any, images: Any, order: Any, rates: Any) -> tuple[Any, Any]:
+        def test(
+            start: Weights, key: Any, images: Any, known: Any, order: Any, rates: Any
+        ) -> tuple[Any, Any]:
             count, each = images.shape[:2]
             _, features = self._in_chunks(start, images.reshape(-1, *images.shape[2:]))
+            if self.config.standardised:
+                _, others = self._in_chunks(start, known)
+                # Units that hardly ever fire are not to count for more than the others.
+                unit = others.std(0) + 0.1 * others.std()
+                features = (features - others.mean(0)) / unit
             features = features.reshape(count, each, -1)
             *_, last = self._head(jax.random.wrap_key_data(key, impl="threefry2x32"), count)
             head = (*start.head[:-1], last)
