@@ -41,7 +41,7 @@ def forgetting(lab: Lab, presets: Mapping[str, Config]) -> None:
     for seed in lab.seeds:
         for arm in lab.arms:
             # Tests on the way are not what is measured here, and cost as much as meta-iterations.
-            config = replace(presets[PRESETS[arm]], test_every=1000)
+            config = replace(presets[PRESETS[arm]], test_every=5000)
             lab.trial(arm, seed, ANML(config), config, partial(_tested, config), name="anml")
 
 
