@@ -102,7 +102,7 @@ def test_what_holds_still_while_a_class_is_learnt() -> None:
         (replace(TINY, learner="oml"), ("body",), ("head",)),
         (TINY, ("gate",), ("body", "head")),
     ):
-        system = ANML(config)
+        system = ANML(replace(config, test_every=1000))
         state = system.init(KEY)
         adapted = jax.jit(system.adapted)(state.start, X, Y)
         for name in still:
