@@ -192,7 +192,7 @@ def test_the_meta_test_asks_for_what_was_never_seen() -> None:
     system = ANML(TINY)
     valid, test = (system.exam(part, 8) for part in ("valid", "test"))
     assert valid.shape == test.shape == (8, 20, 28, 28)
-    known = {image.tobytes() for image in np.asarray(system._images).reshape(-1, 28, 28)}
+    known = {image.tobytes() for image in np.asarray(system.images).reshape(-1, 28, 28)}
     assert not known & {image.tobytes() for part in (valid, test) for image in part.reshape(-1, 28, 28)}
     # Three alphabets of eight have no thirty characters, unless they are longer.
     assert len({image.tobytes() for image in system.exam("test", 30)[:, 0]}) == 30

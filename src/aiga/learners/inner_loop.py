@@ -179,6 +179,30 @@ class InnerLoop:
                 start = jax.tree.map(jnp.subtract, meta.start, weights)
         return Meta(start, nothing.rates, nothing.adapts), loss
 
+    def worth(self, meta: Meta, train: Any, valid: Any, importance: Any = None) -> tuple[Any, Any]:
+        """What counts, f32[], and the loss f32[] on `valid` after the last step.
+
+        `importance` is as `gradient` has it.
+        It is what `gradient` differentiates for the kinds `UNROLLED`, and may be differentiated by whoever
+        has learnt the examples too, such as features of a representation that does not adapt.
+        """
+        weights, losses, first = meta.start, [], 0
+        for exact, count in ((False, self.config.steps - self.config.exact), (True, self.config.exact)):
+
+            def step(now: Any, turn: Any, exact: bool = exact) -> tuple[Any, Any]:
+                now = self._step(meta, now, self._seen(train, turn), exact)
+                return now, None if importance is None else self.loss(now, valid)
+
+            body = jax.checkpoint(step, prevent_cse=False) if self.config.checkpoint else step
+            weights, those = jax.lax.scan(body, weights, self._turns(train, count, first), length=count)
+            losses.append(those)
+            first += count
+        if importance is None or not self.config.steps:
+            loss = self.loss(weights, valid)
+            return loss, loss
+        after = jnp.concatenate(losses)
+        return importance @ after, after[-1]
+
     def _step(self, meta: Meta, weights: Any, train: Any, exact: bool = True) -> Any:
         slope = jax.grad(self.loss)(weights, train)
         if self.config.gradient == "implicit":
@@ -216,30 +240,6 @@ class InnerLoop:
 
         steps = self.config.steps
         return jax.lax.scan(step, weights, self._turns(train, steps), length=steps)[0]
-
-    def worth(self, meta: Meta, train: Any, valid: Any, importance: Any = None) -> tuple[Any, Any]:
-        """What counts, f32[], and the loss f32[] on `valid` after the last step.
-
-        `importance` is as `gradient` has it.
-        It is what `gradient` differentiates for the kinds `UNROLLED`, and may be differentiated by whoever
-        has learnt the examples too, such as features of a representation that does not adapt.
-        """
-        weights, losses, first = meta.start, [], 0
-        for exact, count in ((False, self.config.steps - self.config.exact), (True, self.config.exact)):
-
-            def step(now: Any, turn: Any, exact: bool = exact) -> tuple[Any, Any]:
-                now = self._step(meta, now, self._seen(train, turn), exact)
-                return now, None if importance is None else self.loss(now, valid)
-
-            body = jax.checkpoint(step, prevent_cse=False) if self.config.checkpoint else step
-            weights, those = jax.lax.scan(body, weights, self._turns(train, count, first), length=count)
-            losses.append(those)
-            first += count
-        if importance is None or not self.config.steps:
-            loss = self.loss(weights, valid)
-            return loss, loss
-        after = jnp.concatenate(losses)
-        return importance @ after, after[-1]
 
     def _implied(self, meta: Meta, weights: Any, train: Any, valid: Any) -> Any:
         """The implicit function's gradient where the weights of `adapts` stand at their optimum.

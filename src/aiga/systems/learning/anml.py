@@ -172,7 +172,7 @@ class ANML:
         config, before = self.config, state.iteration
         metrics: dict[str, Any] = {}
         if config.learner != "random":
-            start, adam, loss = jax.device_get(self._learn(key, state.start, state.adam, self._images))
+            start, adam, loss = jax.device_get(self._learn(key, state.start, state.adam, self.images))
             state, metrics = replace(state, start=start, adam=adam), {"loss": float(loss)}
         state = replace(state, iteration=before + config.iterations)
         metrics = {"meta_iterations": state.iteration, **metrics}
@@ -274,7 +274,7 @@ class ANML:
         return InnerLoop(self._loss, self.config.inner)
 
     @cached_property
-    def _images(self) -> Any:
+    def images(self) -> Any:
         """u8[C, K, size, size] to train on."""
         world = self.config.world
         classes = glyphs.classes(world, glyphs.split(world).train)
@@ -395,7 +395,7 @@ class ANML:
         if mixed:
             order = np.random.default_rng(count).permutation(order)
         rates = np.asarray(self.config.rates, np.float32)
-        images, known = self.exam(part, count), self._images[:, 0]
+        images, known = self.exam(part, count), self.images[:, 0]
         learnt, held_out = self._test(state.start, state.test, images, known, order, rates)
         return np.asarray(learnt), np.asarray(held_out)
 
