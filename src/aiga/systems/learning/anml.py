@@ -135,6 +135,7 @@ class Judged:
     """What came of a meta-test, the share of right answers by class in the order in which they came."""
 
     rate: float  # the best of those on the alphabets to choose by
+    chosen_by: float  # what it scores there, on images held out
     learnt: np.ndarray  # f32[C], on the images that were learnt from
     held_out: np.ndarray  # f32[C]
 
@@ -214,8 +215,9 @@ class ANML:
     def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
         """The meta-test on `count` classes, one after the other; of the oracle where they are `mixed`."""
         valid, test = (self._tested(state, part, count, mixed) for part in ("valid", "test"))
-        best = int(valid[1].mean(1).argmax())
-        return Judged(self.config.rates[best], test[0][best], test[1][best])
+        scores = valid[1].mean(1)
+        best = int(scores.argmax())
+        return Judged(self.config.rates[best], float(scores[best]), test[0][best], test[1][best])
 
     def firing(self, state: State) -> Firing:
         """On images of the alphabets to choose by, two of each class."""
