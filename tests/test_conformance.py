@@ -25,7 +25,7 @@ from aiga.learners.program import ProgramLearner
 from aiga.play import evaluator, flatten
 from aiga.play.collecting import collect, enter
 from aiga.systems.architectures import automl_zero
-from aiga.systems.learning import anml, maml
+from aiga.systems.learning import anml, maml, rl2
 from aiga.worlds import glyphs, sine
 from aiga.worlds.bandits import Bernoulli, Informative, Restless
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
@@ -208,6 +208,11 @@ CONFORM = {
         ),
         2,
         require={"metric", "meta_test"},
+    ),
+    "system: RL^2": lambda: testing.check_system(
+        rl2.RL2(rl2.Config("mdp", episodes=2, units=4, trials=8, updates=2, test_tasks=3)),
+        3,
+        require={"metric"},
     ),
     "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),
 }

@@ -260,6 +260,24 @@ def _anml_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
     return "\n".join([*lines, f"features that fire on an image: {before:.1%}{gated}"])
 
 
+def _rl2_config() -> Any:
+    from aiga.systems.learning.rl2 import Config
+
+    return Config()
+
+
+def _rl2(config: Any) -> System[Any]:
+    from aiga.systems.learning.rl2 import RL2
+
+    return RL2(config)
+
+
+def _rl2_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+    from aiga.taught_memory import told
+
+    return told(config, events)
+
+
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
     return Policy((24, 40, 40, 4), "tanh", output)
 
@@ -447,6 +465,14 @@ SYSTEMS: dict[str, Entry] = {
         preset="lite",
         panels=("curves", "share"),
         told=_anml_told,
+    ),
+    "rl2": Entry(
+        "a memory that is taught to learn new tasks: bandits, two steps, Harlow, MDPs (Duan et al. 2016)",
+        config=_rl2_config,
+        build=_rl2,
+        preset="arms",
+        panels=("curves", "share"),
+        told=_rl2_told,
     ),
 }
 
