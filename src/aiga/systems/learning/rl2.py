@@ -52,13 +52,13 @@ class Config:
     learner: Learner = "ppo"
     trials: int = 512  # of an update, each on a task of its own
     updates: int = 20  # in one step of the system
-    rate: float = 0.003  # Adam's, falling to a tenth
-    entropy: float = 0.05  # its weight, falling to nothing
-    anneal: int = 500  # updates in which both fall, and the discount goes from the first to the last
+    rate: float = 0.0015  # Adam's, falling to a tenth
+    entropy: float = 0.1  # its weight, falling to nothing
+    anneal: int = 400  # updates in which both fall, and the discount goes from the first to the last
     clip: float = 0.2  # of `ppo`
     epochs: int = 3  # of `ppo`
     minibatches: int = 4  # of `ppo`, in each epoch
-    discount: float = 0.99  # at last
+    discount: float = 0.95  # at last
     discount_first: float = 0.9
     trace: float = 0.95  # lambda of the advantages
     test_tasks: int = 2000  # the same ones throughout a run, drawn apart from those to learn on
