@@ -291,6 +291,38 @@ def test_collecting_follows_the_episodes() -> None:
     np.testing.assert_allclose(seen.following[2, 0], judged.value, rtol=1e-5)
 
 
+def test_all_steps_at_once_are_the_steps_one_by_one_and_so_are_their_gradients() -> None:
+    """Memories from before, and episodes that begin within a sequence."""
+    brain, rows, steps = ActorCritic(3, 2, hidden=(4,), recurrent=5), 6, 9
+    keys = jax.random.split(jax.random.key(0), 6)
+    weights = brain.init(keys[0])
+    memory = tuple(jax.random.normal(key, (rows, 5)) for key in keys[1:3])
+    batch = ppo.Batch(
+        observation=jax.random.normal(keys[3], (rows, steps, 3)),
+        begun=jax.random.bernoulli(keys[4], 0.3, (rows, steps)),
+        mask=jnp.ones((rows, steps), bool),
+        action=jnp.zeros((rows, steps), jnp.int32),
+        log_prob=jnp.full((rows, steps), -0.7),
+        value=jnp.zeros((rows, steps)),
+        advantage=jax.random.normal(keys[5], (rows, steps)),
+        memory=memory,
+    )
+
+    class OneByOne:
+        init, begin, act = brain.init, brain.begin, brain.act
+
+    def slopes(brain: Any) -> Any:
+        def lost(weights: Any, memory: Any, seen: Any) -> Any:
+            asked = batch._replace(memory=memory, observation=seen)
+            return ppo.loss(brain, ppo.Knobs(entropy=0.1), False, weights, asked)[0]
+
+        return jax.value_and_grad(lost, (0, 1, 2))(weights, memory, batch.observation)
+
+    ours, theirs = slopes(brain), slopes(OneByOne())
+    assert min(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(ours) if leaf.size) > 1e-6
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)
+
+
 def test_what_was_played_is_what_is_replayed() -> None:
     """Before the first step of learning all ratios are 1: memory, resets and units are those of the play."""
     world, courses = CartPole(velocities=False), jnp.zeros(4)

@@ -523,6 +523,12 @@ def _bench_glyphs() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_rl2() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.rl2 import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
@@ -532,4 +538,5 @@ BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "page": _bench_page,
     "programs": _bench_programs,
     "glyphs": _bench_glyphs,
+    "rl2": _bench_rl2,
 }

@@ -1,7 +1,6 @@
 """An actor and a critic, each a multilayer perceptron, on what they see or on what an LSTM made of it.
 
-Hochreiter, Schmidhuber 1997, "Long Short-Term Memory", Neural Computation 9(8), with the forget gate of Gers
-et al. 2000. First weights as in Andrychowicz et al. 2021, "What Matters for On-Policy Deep Actor-Critic
+First weights as in Andrychowicz et al. 2021, "What Matters for On-Policy Deep Actor-Critic
 Methods?", arXiv 2006.05990: orthogonal, the policy's last layer small, so that at first all actions are
 about as likely.
 """
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from aiga.brains.lstm import remember, remembered
 from aiga.brains.mlp import MLP
 from aiga.brains.mlp import Weights as Layers
 from aiga.brains.policies import Categorical, Gaussian, Judgement
@@ -92,18 +92,32 @@ class ActorCritic:
         self, weights: Weights, memory: tuple[jax.Array, ...], observation: Any
     ) -> tuple[Judgement, tuple[jax.Array, ...]]:
         """`observation` f32[..., O] to a policy and a value f32[...]."""
-        seen = judged = observation
-        if self.recurrent:
-            memory = remember(weights.memory, memory, observation)
-            # The value's errors, in units of the return, would drown what the policy asks of the LSTM.
-            seen, judged = memory[0], jax.lax.stop_gradient(memory[0])
+        if not self.recurrent:
+            return self._judge(weights, observation, observation), memory
+        memory = remember(weights.memory, memory, observation)
+        return self._judge(weights, memory[0], jax.lax.stop_gradient(memory[0])), memory
+
+    def unroll(
+        self, weights: Weights, memory: tuple[jax.Array, ...], observations: Any, begun: Any
+    ) -> Judgement:
+        """What `act` says, memory and all, of S steps at once: `observations` f32[S, R, O] of R rows.
+
+        `memory` [R, H] is what they begin with; where `begun` bool[S, R] it is `begin`'s before the step.
+        """
+        if not self.recurrent:
+            return self._judge(weights, observations, observations)
+        seen = remembered(weights.memory, memory, observations, begun)
+        # The value's errors, in units of the return, would drown what the policy asks of the LSTM.
+        return self._judge(weights, seen, jax.lax.stop_gradient(seen))
+
+    def _judge(self, weights: Weights, seen: Any, judged: Any) -> Judgement:
         answer, _ = self.actor.act(weights.actor, (), seen)
         value, _ = self.critic.act(weights.critic, (), judged)
         spread = jnp.broadcast_to(
             weights.log_deviation, (*answer.shape[:-1], weights.log_deviation.shape[-1])
         )
         policy = Gaussian(answer, spread) if self.continuous else Categorical(answer)
-        return Judgement(policy, value[..., 0]), memory
+        return Judgement(policy, value[..., 0])
 
 
 def orthogonal(key: jax.Array, sizes: tuple[int, ...], last: float) -> Layers:
@@ -114,13 +128,3 @@ def orthogonal(key: jax.Array, sizes: tuple[int, ...], last: float) -> Layers:
         matrix = jax.nn.initializers.orthogonal(gain)(k, shape, jnp.float32)
         layers.append((matrix, jnp.zeros(shape[1], jnp.float32)))
     return tuple(layers)
-
-
-def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> tuple[jax.Array, jax.Array]:
-    """One step of an LSTM: output and cell f32[..., H] from those before and `signal` f32[..., I]."""
-    output, cell = memory
-    matrix, bias = weights
-    gates = jnp.concatenate([signal, output], -1) @ matrix + bias
-    let_in, keep, new, let_out = jnp.split(gates, 4, -1)
-    cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(let_in) * jnp.tanh(new)
-    return jax.nn.sigmoid(let_out) * jnp.tanh(cell), cell

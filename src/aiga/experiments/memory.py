@@ -63,9 +63,10 @@ def _two_arms() -> list[Rival]:
 
 
 def _dependent(better: float | None) -> list[Rival]:
+    best = 100 * (better or 0.75)  # the better of two uniform chances that sum to 1 is 3/4
     return [
         Rival("Thompson", Counting(2, strategies.thompson)),
-        Rival("Bayes-optimal", exact.dependent(100, better)),
+        Rival("Bayes-optimal", best - exact.dependent(100, better)),
     ]
 
 
@@ -87,10 +88,10 @@ ASKED = {
     "two arms, not told": Asked(
         _preset("arms", tells_reward=False), "regret", lambda: [Rival("chance", 50 / 3)]
     ),
-    "dependent, uniform": Asked(_draw("uniform"), "return", lambda: _dependent(None)),
-    "dependent, easy": Asked(_draw("easy"), "return", lambda: _dependent(0.9)),
-    "dependent, medium": Asked(_draw("medium"), "return", lambda: _dependent(0.75)),
-    "dependent, hard": Asked(_draw("hard"), "return", lambda: _dependent(0.6)),
+    "dependent, uniform": Asked(_draw("uniform"), "regret", lambda: _dependent(None)),
+    "dependent, easy": Asked(_draw("easy"), "regret", lambda: _dependent(0.9)),
+    "dependent, medium": Asked(_draw("medium"), "regret", lambda: _dependent(0.75)),
+    "dependent, hard": Asked(_draw("hard"), "regret", lambda: _dependent(0.6)),
     "informative": Asked(
         _preset("informative"), "return", lambda: [Rival("asks first", float(exact.informative(5)))]
     ),
@@ -123,7 +124,7 @@ def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]
     courses, seen = system.judge(state.learner, key, asked.tasks)
     regret = asked.measure == "regret"
     ours = regrets(courses, seen.action) if regret else seen.reward.sum(0)
-    found = {asked.measure: float(ours.mean())}
+    found = {asked.measure: float(ours.mean()), "error": float(ours.std(ddof=1) / len(ours) ** 0.5)}
     steps = len(seen.reward)
     for name, worth in asked.rivals():
         if not isinstance(worth, int | float):
@@ -158,7 +159,11 @@ def _told(lab: Lab) -> str:
         ours = list(values.get(asked.measure, {}).get(arm, {}).values())
         if not ours:
             continue
-        low, high = results.t_interval(ours)
+        if len(ours) > 1:
+            low, high = results.t_interval(ours)
+        else:  # over tasks, as there is nothing else
+            wide = 1.96 * next(iter(values["error"][arm].values()))
+            low, high = ours[0] - wide, ours[0] + wide
         rivals = {name: values[name][arm] for name, _ in asked.rivals()}
         besides = {
             name: values.get(name, {}).get(arm, {}) for name in ("informative arm first", "interaction")

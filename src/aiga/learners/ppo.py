@@ -150,7 +150,14 @@ def loss(brain: Brain, knobs: Knobs, clip_value: bool, weights: Any, batch: Batc
 
 
 def replay(brain: Brain, weights: Any, batch: Batch) -> tuple[Any, Any]:
-    """What the brain would say now, policy and value f32[R, S], its memory carried as it was in play."""
+    """What the brain would say now, policy and value f32[R, S], its memory carried as it was in play.
+
+    A brain with a method `unroll`, as `ActorCritic` has it, is asked for all steps at once.
+    """
+    if hasattr(brain, "unroll"):
+        turned = (jnp.swapaxes(each, 0, 1) for each in (batch.observation, batch.begun))
+        judged = brain.unroll(weights, batch.memory, *turned)
+        return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), judged)
 
     def step(memory: Any, now: Any) -> tuple[Any, Any]:
         observation, begun = now
