@@ -9,9 +9,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import Box2D
 import numpy as np
 from gymnasium.envs.box2d.bipedal_walker import TERRAIN_STEP, BipedalWalker
 
+from aiga.worlds.walker import body as ours
 from aiga.worlds.walker.course import CELLS, Course
 
 PARTS = ("hull", "upper leg -1", "lower leg -1", "upper leg +1", "lower leg +1")
@@ -27,16 +29,36 @@ class _Fixed:
         return self.value
 
 
+class _World(Box2D.b2World):
+    """Box2D that goes over the velocities `effort` times as often as it is asked to."""
+
+    effort = 1
+
+    def Step(self, dt: float, velocity: int, position: int) -> None:
+        super().Step(dt, velocity * self.effort, position)
+
+
 class Oracle(BipedalWalker):
     """BipedalWalker whose ground is a Course and whose first push can be chosen.
+
+    The course's friction is that of the ground, its load makes the hull denser once it has begun; soft ground
+    is not to be had.
 
     A cell is one edge fixture, as Gymnasium's own smooth ground; a vertical face is one more edge between the
     two heights. Edges collide from both sides, so a face is solid however it is met. Gymnasium builds its
     stumps as solid polygons instead: the same upper surface, with the same 0.01 m skin.
     """
 
-    def __init__(self, course: Course | None = None, push: float | None = None, hardcore: bool = False):
+    def __init__(
+        self,
+        course: Course | None = None,
+        push: float | None = None,
+        hardcore: bool = False,
+        effort: int = 1,
+    ):
         super().__init__(hardcore=hardcore)
+        self.world = _World()
+        self.world.effort = effort
         self.course, self.push = course, push
         self.start = np.zeros(24, np.float32)  # the observation of the last reset
 
@@ -44,6 +66,7 @@ class Oracle(BipedalWalker):
         if self.course is None:
             return super()._generate_terrain(hardcore)
         course = self.course.check()
+        self.fd_edge.friction = course.friction
         self.terrain, self.terrain_poly = [], []
         for (x0, y0), (x1, y1) in surface(course):
             self.fd_edge.shape.vertices = [(x0, y0), (x1, y1)]
@@ -62,6 +85,10 @@ class Oracle(BipedalWalker):
         if isinstance(self._np_random, _Fixed):
             self._np_random = None
         self.start, info = super().reset(seed=seed, options=options)
+        if self.course is not None and self.course.load:
+            hull: Any = self.hull
+            hull.fixtures[0].density *= float(1 + self.course.load / ours.MASS[0])
+            hull.ResetMassData()
         return self.start, info
 
 
@@ -77,12 +104,19 @@ def surface(course: Course) -> list[tuple[tuple[float, float], tuple[float, floa
     return segments
 
 
-def make(course: Course | None, seed: int, hull_push: float | None = None, hardcore: bool = False) -> Oracle:
+def make(
+    course: Course | None,
+    seed: int,
+    hull_push: float | None = None,
+    hardcore: bool = False,
+    effort: int = 1,
+) -> Oracle:
     """A Box2D walker, reset: on `course`, or (None) on Gymnasium's own terrain of this seed.
 
-    `hull_push` N is the first force on the hull in place of U(-5, 5).
+    `hull_push` N is the first force on the hull in place of U(-5, 5), `effort` multiplies Gymnasium's 180
+    iterations over the velocities.
     """
-    env = Oracle(course, hull_push, hardcore)
+    env = Oracle(course, hull_push, hardcore, effort)
     env.reset(seed=seed)
     return env
 

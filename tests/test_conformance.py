@@ -25,8 +25,8 @@ from aiga.learners.program import ProgramLearner
 from aiga.play import evaluator, flatten
 from aiga.play.collecting import collect, enter
 from aiga.systems.architectures import automl_zero
-from aiga.systems.learning import maml, rl2
-from aiga.worlds import sine
+from aiga.systems.learning import anml, maml, rl2
+from aiga.worlds import glyphs, sine
 from aiga.worlds.bandits import Bernoulli, Informative, Restless
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
 from aiga.worlds.harlow import Harlow
@@ -137,6 +137,11 @@ CONFORM = {
         LINE.init(KEY),
         lambda key, state: sine.examples(key, sine.SineSpace().sample(key), 5),
     ),
+    "learner: inner loop on a stream": lambda: testing.check_learner(
+        inner_loop.InnerLoop(missed, inner_loop.Config(steps=3, stream=True)),
+        LINE.init(KEY),
+        lambda key, state: sine.examples(key, sine.SineSpace().sample(key), 3),
+    ),
     "search": lambda: testing.check_search(Climber(), lambda items: -((items - 1) ** 2)),
     "evaluate": lambda: testing.check_evaluate(
         evaluator(CarWorld(), BRAIN, 20, batch=4), WEIGHTS, [FLAT, HillSpace().mutate(KEY, FLAT)]
@@ -184,6 +189,25 @@ CONFORM = {
         ),
         3,
         require={"metric"},
+    ),
+    "system: ANML": lambda: testing.check_system(
+        anml.ANML(
+            anml.Config(
+                filters=3,
+                gate_filters=2,
+                normalised=True,
+                remember=4,
+                writings=3,
+                iterations=2,
+                test_every=4,
+                sizes=(4,),
+                rates=(0.01, 0.1),
+                world=glyphs.Config(alphabets=4, characters=4),
+                inner=inner_loop.Config(steps=2, stream=True),
+            )
+        ),
+        2,
+        require={"metric", "meta_test"},
     ),
     "system: RL^2": lambda: testing.check_system(
         rl2.RL2(rl2.Config("mdp", episodes=2, units=4, trials=8, updates=2, test_tasks=3)),

@@ -18,7 +18,6 @@ constexpr float DT = 1.0f / 50.0f, GRAVITY = -10.0f;
 constexpr float CELL = 14.0f / 30.0f;
 constexpr float SLOP = 0.005f, SKIN = 0.02f;  // Box2D: linear slop, and two polygon radii of 0.01
 constexpr float ANGULAR_SLOP = 0.034906585f, ANGULAR_STEP = 0.13962634f;  // 2 and 8 degrees
-constexpr float FRICTION = 0.70710678f;       // sqrt(0.2 * 2.5)
 constexpr float MAX_TORQUE = 80.0f, SPEED_HIP = 4.0f, SPEED_KNEE = 6.0f;
 constexpr float RATED[4] = {SPEED_HIP, SPEED_KNEE, SPEED_HIP, SPEED_KNEE};
 constexpr float REFERENCE[4] = {-0.05f, 0.0f, 0.05f, 0.0f};
@@ -32,14 +31,9 @@ constexpr float HALF_WIDTH[5] = {0.0f, WIDTH_UPPER, WIDTH_LOWER, WIDTH_UPPER, WI
 constexpr int HULL_POINTS = 5;
 constexpr float HULL_X[5] = {-1.0f, 0.2f, 34.0f / 30, 34.0f / 30, -1.0f};
 constexpr float HULL_Y[5] = {0.3f, 0.3f, 1.0f / 30, -8.0f / 30, -8.0f / 30};
-constexpr float HULL_CX = -0.0200364f, HULL_CY = -0.00564664f;  // centre of mass from the body's origin
-constexpr float HIP_Y = -8.0f / 30;
-constexpr float MASS_H = 5.42222261f, INERTIA_H = 1.99939506f;
-constexpr float MASS_U = 0.30222222f, INERTIA_U = 0.03413992f;
-constexpr float MASS_L = 0.24177778f, INERTIA_L = 0.02679614f;
-constexpr float MASS = MASS_H + 2 * (MASS_U + MASS_L);
-constexpr float BODY_MASS[5] = {MASS_H, MASS_U, MASS_L, MASS_U, MASS_L};
-constexpr float BODY_INERTIA[5] = {INERTIA_H, INERTIA_U, INERTIA_L, INERTIA_U, INERTIA_L};
+constexpr float INERTIA_U = 0.03413992f, INERTIA_L = 0.02679614f;
+constexpr float BODY_MASS[5] = {0.0f, MASS_U, MASS_L, MASS_U, MASS_L};  // by body, of leg parts
+constexpr float BODY_INERTIA[5] = {0.0f, INERTIA_U, INERTIA_L, INERTIA_U, INERTIA_L};
 
 constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 // How stiff the solver's rows are: far above the effective masses (about 6 kg, 2 kg m^2), far below what
@@ -64,9 +58,29 @@ struct State {
   F shaping, time;
 };
 
+// What a course makes of the ground and of the hull; the fields of `Setting`.
+struct Settings {
+  F friction, depth, give, rise, mass, total, inertia, about_hip, inverse_mass, inverse_inertia;
+  bool soft;  // some lane's ground is
+};
+
 struct Terrain {
   const Ground* g;
   I heights, tops;  // where the course of each lane begins
+  Settings of;
+
+  void load_lane(int lane, int64_t course) {
+    const int64_t pads = PAD_LEFT + PAD_RIGHT + g->cells;
+    heights.v[lane] = (course * pads + PAD_LEFT) * 2;
+    tops.v[lane] = course * pads + PAD_LEFT;
+    const Setting& from = g->settings[course];
+    of.friction.v[lane] = from.friction, of.depth.v[lane] = from.depth;
+    of.give.v[lane] = from.give, of.rise.v[lane] = from.rise;
+    of.mass.v[lane] = from.mass, of.total.v[lane] = from.total;
+    of.inertia.v[lane] = from.inertia, of.about_hip.v[lane] = from.about_hip;
+    of.inverse_mass.v[lane] = 1.0f / from.mass, of.inverse_inertia.v[lane] = 1.0f / from.inertia;
+    of.soft = any(of.depth > 0.0f);
+  }
 
   I cell(F x) const { return truncate(max(min(x * (1.0f / CELL), g->cells - 1.0f), 0.0f)); }
   F height(I cell, int k) const { return gather(g->heights, heights + cell * 2 + k); }  // k 0 left, 1 right
@@ -78,7 +92,7 @@ struct Terrain {
 // part is, and a point of the edge is kept off that face.
 struct Contact {
   M on, by_face;
-  M shared;          // the next edge has the same point
+  M shared;          // the next edge has the same point, or, in soft ground, it is no corner
   F nx, ny;          // from the ground into the part
   F px, py;          // where, in the world
   F lx, ly, offset;  // edge: the point in the part, and the line's n.p; face: its normal in the part, its distance
@@ -160,9 +174,12 @@ AIGA_INLINE void rotate(Body& b, F d) {  // by a small angle, to third order
   b.a += d;
 }
 
-// Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points.
-void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M continues, M live, float limit, I cells,
-                   Contacts& out) {
+// Box2D's b2CollideEdgeAndPolygon for an edge without neighbours and a box: up to two points. In soft ground a part has
+// sunk below the ends of edges, and would be pushed off sideways at every border of cells. So there the edge is the
+// reference at an end at which another goes on (`begun` before it, `continues` after it), and of the part's points its
+// corners alone count: as many springs wherever the border is. `soft` is null where no lane is.
+void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M begun, M continues, const M* soft, M live,
+                   float limit, I cells, Contacts& out) {
   F ex = x2 - x1, ey = y2 - y1, squared = ex * ex + ey * ey, inverse = 1.0f / sqrt(squared);
   F length = squared * inverse;
   ex *= inverse, ey *= inverse;
@@ -180,6 +197,7 @@ void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M contin
   M on = live & (by_edge <= limit) & (by_part <= limit);
   if (!any(on)) return;
   M face = by_part > 0.98f * by_edge + 0.001f;
+  if (soft) face &= ~(*soft & select(dx * ex + dy * ey < 0.5f * length, begun, continues));
   M side = select(face, across > along, abs(na) > abs(nb));  // a left or right face, not top or bottom
   M positive = select(side, select(face, right > left, na < 0.0f), select(face, above > below, nb < 0.0f));
   F sign = select(positive, 1.0f, -1.0f);
@@ -203,7 +221,9 @@ void edge_contacts(const Body& b, F half_width, F x1, F y1, F x2, F y2, M contin
     k.depth = select(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1));
     k.on = on & (k.depth <= limit);
     out.cells |= only(k.on, cells);
-    k.shared = continues & (ea * (u - u1) + eb * (v - v1) > length - 1e-4f);
+    const F at = ea * (u - u1) + eb * (v - v1);
+    k.shared = continues & (at > length - 1e-4f);
+    if (soft) k.shared = select(*soft, ~face & (abs(t) < half) & select(at < 0.5f * length, begun, continues), k.shared);
     k.lx = select(face, fa, u), k.ly = select(face, fb, v);
     k.px = b.x + b.c * u - b.s * v, k.py = b.y + b.s * u + b.c * v;
     out.add(k);
@@ -217,6 +237,7 @@ void part_contacts(const Terrain& t, const Body& b, F half_width, M live, float 
   M near = live & (lowest < t.top(t.cell(b.x)));
   if (!any(near)) return;
   I cell = t.cell(b.x - wide);
+  const M lanes = t.of.depth > 0.0f, *soft = t.of.soft ? &lanes : nullptr;
   F before = t.height(cell, -1), left = t.height(cell, 0);
   for (int k = 0; k < Contacts::CELLS; k++, cell += 1) {
     F x = tofloat(cell) * CELL;
@@ -226,8 +247,9 @@ void part_contacts(const Terrain& t, const Body& b, F half_width, M live, float 
     M step = on & (before != left) & (x >= b.x - wide) & (lowest <= max(before, left));
     M slope = on & (lowest <= max(left, right));
     if (any(step)) edge_contacts(b, half_width, x, before, x, left + only(before == left, 1.0f),
-                                 false, step, limit, 0, out);
-    if (any(slope)) edge_contacts(b, half_width, x, left, x + CELL, right, after == right, slope, limit, 1 << (cell & 15), out);
+                                 false, false, soft, step, limit, 0, out);
+    if (any(slope)) edge_contacts(b, half_width, x, left, x + CELL, right, before == left, after == right, soft, slope, limit,
+                                  1 << (cell & 15), out);
     before = right, left = after;
   }
 }
@@ -289,28 +311,31 @@ AIGA_INLINE F respond(Row& r, F error, F low, F high, float stiff, float guess, 
   return only(on, r.impulse) + only(reacts, stiff * error);
 }
 
-// The same for a row that can only push: its impulse has no upper bound, its target is zero.
+// The same for a row that can only push: its impulse has no upper bound. On soft ground it gives way to it, by `give`
+// times the impulse, and `stiff` is then what is left of the stiffness. `soft` says that some lane's ground is.
 struct Push {
   F impulse;
   M held;  // at zero
 };
 
-AIGA_INLINE F respond(Push& r, F error, float stiff, int step, M on, M& may, M& reacts, M& restless) {
+AIGA_INLINE F respond(Push& r, F error, bool soft, F give, F stiff, int step, M on, M& may, M& reacts, M& restless) {
   if (step == 0) {
     r.held = error < 0.0f;
     r.impulse = 0.0f;
   } else {
-    F impulse = r.impulse + stiff * error;
-    M changes = on & select(r.held, error > EDGE, impulse < -EDGE);
+    const F missed = soft ? error - give * r.impulse : error;
+    F impulse = fused(stiff, missed, r.impulse);
+    M changes = on & select(r.held, missed > EDGE, impulse < -EDGE);
     restless |= changes;
     changes &= may;
     if (step >= ONE_BY_ONE) may &= ~changes;
     r.held ^= changes;
     r.impulse = only(~r.held & ~changes, impulse);
   }
+  if (soft) error -= give * r.impulse;
   reacts = on & ~r.held;
   restless |= reacts & (abs(error) > TOLERANCE);
-  return only(reacts, r.impulse + stiff * error);
+  return only(reacts, fused(stiff, error, r.impulse));
 }
 
 // A matrix over the seven free velocities, arrow-shaped: hip point x, y and hull spin h in the middle, and
@@ -401,10 +426,11 @@ struct Slot {
   M on;
   F nx, ny;          // the normal; the tangent is (ny, -nx)
   F nu, nl, tu, tl;  // on the upper and the lower spin
+  F sunk;            // how deep, skins included, m
 
   AIGA_MEMBER void clear() {
     on = false;
-    nx = ny = nu = nl = tu = tl = 0.0f;
+    nx = ny = nu = nl = tu = tl = sunk = 0.0f;
   }
 };
 
@@ -432,6 +458,7 @@ struct Slots {
         to.nx = select(here, c.nx, to.nx), to.ny = select(here, c.ny, to.ny);
         to.nu = select(here, nu, to.nu), to.nl = select(here, nl, to.nl);
         to.tu = select(here, tu, to.tu), to.tl = select(here, tl, to.tl);
+        to.sunk = select(here, SKIN - c.depth, to.sunk);
       });
     }
   }
@@ -439,8 +466,8 @@ struct Slots {
 
 // Where Newton's steps find no rest (a leg wedged between two contacts has several answers, or none): Box2D's
 // own way, sweeps over the rows one after the other, from no impulse at all.
-__attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& momentum, const Slots slots[2],
-                                     const F torque[4], const F rated[4],
+__attribute__((noinline)) void sweep(M lanes, const Settings& of, const Arrow& mass, const Vector& momentum,
+                                     const Slots slots[2], const F torque[4], const F rated[4],
                                      const F floor[4], const F ceiling[4], const M stopped[4], Vector& result) {
   struct Line { Vector along; F inverse, impulse; };  // M^-1 J^T, 1 / J M^-1 J^T
   Factors factors;
@@ -471,7 +498,7 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
       Vector row = none;
       row.x = c.nx, row.y = c.ny, row.u[i] = c.nu, row.l[i] = c.nl;
       normal[i][k].along = factors.solve(row);
-      normal[i][k].inverse = only(c.on, 1.0f / speed(normal[i][k].along, i, c.nx, c.ny, c.nu, c.nl));
+      normal[i][k].inverse = only(c.on, 1.0f / (speed(normal[i][k].along, i, c.nx, c.ny, c.nu, c.nl) + of.give));
       row.x = c.ny, row.y = -c.nx, row.u[i] = c.tu, row.l[i] = c.tl;
       tangent[i][k].along = factors.solve(row);
       tangent[i][k].inverse = only(c.on, 1.0f / speed(tangent[i][k].along, i, c.ny, -c.nx, c.tu, c.tl));
@@ -494,11 +521,12 @@ __attribute__((noinline)) void sweep(M lanes, const Arrow& mass, const Vector& m
         const Slot& c = slots[i].at[k];
         if (!any(c.on & lanes)) continue;
         Line &n = normal[i][k], &t = tangent[i][k];
-        F bound = FRICTION * n.impulse;
+        F bound = of.friction * n.impulse;
         F p = clamp(t.impulse - speed(q, i, c.ny, -c.nx, c.tu, c.tl) * t.inverse, -bound, bound);
         push(q, t.along, p - t.impulse);
         t.impulse = p;
-        p = max(n.impulse - speed(q, i, c.nx, c.ny, c.nu, c.nl) * n.inverse, zero);
+        const F parting = speed(q, i, c.nx, c.ny, c.nu, c.nl) - of.rise * c.sunk + of.give * n.impulse;
+        p = max(n.impulse - parting * n.inverse, zero);
         push(q, n.along, p - n.impulse);
         n.impulse = p;
       }
@@ -510,7 +538,8 @@ struct Stopped { M low, high; };  // joints at a limit
 
 // Velocities after joints, motors, limits and contacts. On entry the bodies carry their own velocities, which
 // need not agree at the joints; on return they do.
-void solve_velocities(State& s, const F action[4], const Contacts part[5], const Stopped stops[4], int most) {
+void solve_velocities(State& s, const Settings& of, const F action[4], const Contacts part[5], const Stopped stops[4],
+                      int most) {
   Body* b = s.body;
   // From the hip point: to the hull's centre of mass, and half-way down each leg part.
   const float hx = HULL_CX, hy = HULL_CY - HIP_Y;
@@ -518,12 +547,12 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
   F ux[2], uy[2], lx[2], ly[2];
   Arrow mass;
   Vector momentum, q;
-  mass.xx = mass.yy = MASS, mass.xy = 0.0f;
-  mass.xh = -MASS_H * ry, mass.yh = MASS_H * rx, mass.hh = INERTIA_H + MASS_H * (hx * hx + hy * hy);
+  mass.xx = mass.yy = of.total, mass.xy = 0.0f;
+  mass.xh = -of.mass * ry, mass.yh = of.mass * rx, mass.hh = of.about_hip;
   F vy[5];
   for (int k = 0; k < 5; k++) vy[k] = b[k].vy + GRAVITY * DT;
-  momentum.x = MASS_H * b[0].vx, momentum.y = MASS_H * vy[0];
-  momentum.h = INERTIA_H * b[0].w + MASS_H * (rx * vy[0] - ry * b[0].vx);
+  momentum.x = of.mass * b[0].vx, momentum.y = of.mass * vy[0];
+  momentum.h = of.inertia * b[0].w + of.mass * (rx * vy[0] - ry * b[0].vx);
   for (int i = 0; i < 2; i++) {
     const Body &u = b[1 + 2 * i], &l = b[2 + 2 * i];
     F vu = vy[1 + 2 * i], vl = vy[2 + 2 * i];
@@ -557,6 +586,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
     rated[j] = select(action[j] < 0.0f, -RATED[j], RATED[j]);
   }
 
+  const F stiff_normal = STIFF_CONTACT / (1.0f + STIFF_CONTACT * of.give);
   M busy = true;
   for (int step = 0; step < most; step++) {
     M restless = step == 0, may = true, reacts;
@@ -591,8 +621,9 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
         F ut = c.ny * q.x - c.nx * q.y + c.tu * q.u[i] + c.tl * q.l[i];
         M rn, rt;
         const M lifted = step ? normal[i][k].held : M(false);
-        F pn = respond(normal[i][k], -un, STIFF_CONTACT, step, c.on, may, rn, restless);
-        F bound = FRICTION * max(normal[i][k].impulse, 0.0f);
+        const F missed = of.soft ? of.rise * c.sunk - un : -un;
+        F pn = respond(normal[i][k], missed, of.soft, of.give, stiff_normal, step, c.on, may, rn, restless);
+        F bound = of.friction * max(normal[i][k].impulse, 0.0f);
         F pt = respond(tangent[i][k], -ut, -bound, bound, STIFF_CONTACT, 0.0f, step, c.on, may, rt, restless);
         // A point that lands begins by sliding the way it moves: an old side may push it off again.
         const M landed = lifted & rn;
@@ -600,11 +631,11 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
         rt &= ~landed;
         // Friction at its bound follows the normal impulse, also within the step: without that the two chase
         // each other where a leg wedges. The force then leans along w = n + grip * t.
-        F grip = FRICTION * tangent[i][k].side;
+        F grip = of.friction * tangent[i][k].side;
         pt = select(rt, pt, grip * pn);
         g.x += c.nx * pn + c.ny * pt, g.y += c.ny * pn - c.nx * pt;
         g.u[i] += c.nu * pn + c.tu * pt, g.l[i] += c.nl * pn + c.tl * pt;
-        F sn = only(rn, STIFF_CONTACT), st = only(rt, STIFF_CONTACT);
+        F sn = only(rn, stiff_normal), st = only(rt, STIFF_CONTACT);
         F wx = sn * (c.nx + grip * c.ny), wy = sn * (c.ny - grip * c.nx), wu = sn * (c.nu + grip * c.tu);
         F tx = st * c.ny, ty = -st * c.nx, tu = st * c.tu;
         m.xx += wx * c.nx + tx * c.ny, m.xy += wx * c.ny - tx * c.nx, m.xu[i] += wx * c.nu + tx * c.tu;
@@ -626,7 +657,7 @@ void solve_velocities(State& s, const F action[4], const Contacts part[5], const
   }
 
   busy |= ~(abs(q.x) + abs(q.y) + abs(q.h) < 1e6f);  // thrown off, even to no number at all
-  if (any(busy)) sweep(busy, mass, momentum, slots, torque, rated, floor, ceiling, stopped, q);
+  if (any(busy)) sweep(busy, of, mass, momentum, slots, torque, rated, floor, ceiling, stopped, q);
 
   b[0].w = q.h, b[0].vx = q.x - ry * q.h, b[0].vy = q.y + rx * q.h;
   for (int i = 0; i < 2; i++) {
@@ -646,10 +677,10 @@ AIGA_INLINE F separation(const Contact& c, const Body& part, F& nx, F& ny, F& px
   return select(c.by_face, by_face, by_edge) - c.offset - SKIN;
 }
 
-// Moves one part out of the ground as if it were free.
-AIGA_INLINE F push_out(const Contact& c, Body& part, F inverse_mass, F inverse_inertia, float rate, M on) {
+// Moves one part out of the ground, or out of what lies `depth` below where that is soft, as if it were free.
+AIGA_INLINE F push_out(const Contact& c, Body& part, F depth, F inverse_mass, F inverse_inertia, float rate, M on) {
   F nx, ny, px, py;
-  F gap = separation(c, part, nx, ny, px, py);
+  F gap = separation(c, part, nx, ny, px, py) + depth;
   F lever = (px - part.x) * ny - (py - part.y) * nx;
   F move = only(on & c.on, clamp(-rate * (gap + SLOP), 0.0f, 0.2f));
   F impulse = move / (inverse_mass + inverse_inertia * lever * lever);
@@ -659,8 +690,10 @@ AIGA_INLINE F push_out(const Contact& c, Body& part, F inverse_mass, F inverse_i
 }
 
 // Box2D's position solver: one pass over contacts, then over joints, until all are within their slop.
-void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], int most) {
+void solve_positions(State& s, const Settings& of, const Contacts part[5], const Stopped stops[4], int most) {
   Body* b = s.body;
+  const F inverse_mass[2] = {of.inverse_mass, 1 / MASS_U};  // of the parent of a hip, and of a knee
+  const F inverse_inertia[2] = {of.inverse_inertia, 1 / INERTIA_U};
   M busy = true;
   M torn = busy;
   for (int pass = 0; pass < PASSES && any(busy); pass++) {
@@ -669,12 +702,12 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
       for (int k = 0; k < part[p].count; k++) {
         const Contact& c = part[p].at[k];
         if (!any(c.on & busy)) continue;
-        deepest = min(deepest, push_out(c, b[p], 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
+        deepest = min(deepest, push_out(c, b[p], of.depth, 1 / BODY_MASS[p], 1 / BODY_INERTIA[p], 0.2f, busy));
       }
     for (int j : JOINT_ORDER) {
       Body &p = b[PARENT[j]], &q = b[CHILD[j]];
-      const float mp = 1 / BODY_MASS[PARENT[j]], mq = 1 / BODY_MASS[CHILD[j]];
-      const float ip = 1 / BODY_INERTIA[PARENT[j]], iq = 1 / BODY_INERTIA[CHILD[j]];
+      const F mp = inverse_mass[j % 2], ip = inverse_inertia[j % 2];
+      const float mq = 1 / BODY_MASS[CHILD[j]], iq = 1 / BODY_INERTIA[CHILD[j]];
       if (any((stops[j].low | stops[j].high) & busy)) {
         F angle = q.a - p.a - REFERENCE[j];
         F low = only(stops[j].low, angle - LOWER[j]), high = only(stops[j].high, angle - UPPER[j]);
@@ -705,9 +738,9 @@ void solve_positions(State& s, const Contacts part[5], const Stopped stops[4], i
   }
 }
 
-// The instant at which a part's core comes closer to the ground than the slop, as a share of its motion from `from`; 2
-// where it does not. `now` are its contacts at the end of the motion.
-F arrival(const Body& from, const Body& part, const Contacts& now) {
+// The instant at which a part's core comes closer to the ground than the slop, or to what lies `depth` below where that
+// is soft, as a share of its motion from `from`; 2 where it does not. `now` are its contacts at the end of the motion.
+F arrival(const Body& from, const Body& part, F depth, const Contacts& now) {
   F when = 2.0f;
   for (int k = 0; k < now.count; k++) {
     const Contact& c = now.at[k];
@@ -716,8 +749,9 @@ F arrival(const Body& from, const Body& part, const Contacts& now) {
     F u = part.c * x + part.s * y, v = part.c * y - part.s * x;
     F ox = from.x + from.c * u - from.s * v, oy = from.y + from.s * u + from.c * v;
     F moved = c.nx * (c.px - ox) + c.ny * (c.py - oy);
-    F start = c.depth - moved;
-    M meets = c.on & (c.depth < SLOP) & (start > 0.0f) & (start < 1.0f);
+    const F end = c.depth + depth;
+    F start = end - moved;
+    M meets = c.on & (end < SLOP) & (start > 0.0f) & (start < 1.0f);
     F share = clamp((start - SLOP) / max(-moved, 1e-6f), 0.0f, 1.0f);
     when = select(meets, min(when, share), when);
   }
@@ -731,7 +765,7 @@ F arrival(const Body& from, const Body& part, const Contacts& now) {
 // cells that it met.
 void arrive(const Terrain& t, Body part[5], Body from[5], Near& near, M arrived[2], I touched[2]) {
   F when[5], left[5], times[5];  // left: the share of the step not yet spent
-  for (int p = 1; p < 5; p++) when[p] = arrival(from[p], part[p], near.part[p]), left[p] = 1.0f, times[p] = 0.0f;
+  for (int p = 1; p < 5; p++) when[p] = arrival(from[p], part[p], t.of.depth, near.part[p]), left[p] = 1.0f, times[p] = 0.0f;
   for (;;) {
     M on = false, mine[5];
     Body hit = part[1], start = from[1];
@@ -756,15 +790,16 @@ void arrive(const Terrain& t, Body part[5], Body from[5], Near& near, M arrived[
     Contacts meets;
     part_contacts(t, hit, half_width, on, SKIN, meets);
     for (int pass = 0; pass < 3; pass++)
-      for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, inverse_mass, inverse_inertia, 0.75f, on);
+      for (int k = 0; k < meets.count; k++) push_out(meets.at[k], hit, t.of.depth, inverse_mass, inverse_inertia, 0.75f, on);
     struct Lever { F n, t, inverse_n, inverse_t, pn, pt; } levers[Contacts::MOST];
     for (int k = 0; k < meets.count; k++) {
       const Contact& c = meets.at[k];
       Lever& r = levers[k];
       F x = c.px - hit.x, y = c.py - hit.y;
       r.n = x * c.ny - y * c.nx, r.t = -x * c.nx - y * c.ny;
-      r.inverse_n = only(c.on, 1.0f / (inverse_mass + inverse_inertia * r.n * r.n));
-      r.inverse_t = only(c.on, 1.0f / (inverse_mass + inverse_inertia * r.t * r.t));
+      const M reached = c.on & (c.depth + t.of.depth <= SKIN);
+      r.inverse_n = only(reached, 1.0f / (inverse_mass + inverse_inertia * r.n * r.n));
+      r.inverse_t = only(reached, 1.0f / (inverse_mass + inverse_inertia * r.t * r.t));
       r.pn = r.pt = 0.0f;
     }
     for (int sweep = 0; sweep < 6; sweep++) {
@@ -772,7 +807,7 @@ void arrive(const Terrain& t, Body part[5], Body from[5], Near& near, M arrived[
         const Contact& c = meets.at[k];
         Lever& r = levers[k];
         F ut = c.ny * hit.vx - c.nx * hit.vy + r.t * hit.w;
-        F bound = FRICTION * r.pn;
+        F bound = t.of.friction * r.pn;
         F p = clamp(r.pt - ut * r.inverse_t, -bound, bound);
         F d = p - r.pt;
         r.pt = p;
@@ -798,7 +833,7 @@ void arrive(const Terrain& t, Body part[5], Body from[5], Near& near, M arrived[
       near.part[p].forget(mine[p]);
       near.part[p].add(now, mine[p]);
       left[p] = select(mine[p], rest, left[p]), times[p] += only(mine[p], F(1.0f));
-      when[p] = select(times[p] < 2.0f, arrival(from[p], part[p], near.part[p]), 2.0f);
+      when[p] = select(times[p] < 2.0f, arrival(from[p], part[p], t.of.depth, near.part[p]), 2.0f);
     }
   }
 }
@@ -834,14 +869,14 @@ Seen advance(State& s, Near& near, const F action[4], const Terrain& t, const Qu
     F angle = b[CHILD[j]].a - b[PARENT[j]].a - REFERENCE[j];
     stops[j].low = angle <= LOWER[j], stops[j].high = (angle >= UPPER[j]) & ~stops[j].low;
   }
-  solve_velocities(s, action, near.part, stops, quality.newton);
+  solve_velocities(s, t.of, action, near.part, stops, quality.newton);
   for (int k = 0; k < 5; k++) {
     before[k] = b[k];
     b[k].w = clamp(b[k].w, -1.5707963f / DT, 1.5707963f / DT);
     b[k].x += b[k].vx * DT, b[k].y += b[k].vy * DT, b[k].a += b[k].w * DT;
     sincos(b[k].a, b[k].s, b[k].c);
   }
-  solve_positions(s, near.part, stops, quality.position);
+  solve_positions(s, t.of, near.part, stops, quality.position);
   find_near(s, t, near);
   M arrived[2] = {false, false};
   I touched[2] = {s.touch[0], s.touch[1]};
@@ -1025,10 +1060,10 @@ struct Brains {
 
 void rollout(const Ground& ground, const Quality& quality, const Network& network, const Rollouts& job,
              std::atomic<int64_t>& next) {
-  const int pads = PAD_LEFT + PAD_RIGHT + ground.cells;
   Brains brains(network);
   State s{};
-  Terrain t{&ground, PAD_LEFT * 2, PAD_LEFT};
+  Terrain t{&ground, 0, 0, {}};
+  for (int lane = 0; lane < W; lane++) t.load_lane(lane, 0);
   int64_t episode[W];
   F total = 0.0f;
   int running = 0;
@@ -1039,8 +1074,7 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
     if (episode[lane] < 0) return;
     running++;
     load_lane(s, lane, job.start + e * STATE);
-    t.heights.v[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
-    t.tops.v[lane] = job.course[e] * pads + PAD_LEFT;
+    t.load_lane(lane, job.course[e]);
     total.v[lane] = 0.0f;
     brains.load_lane(lane, job.weights + job.row[e] * job.weights_per_row);
   };
@@ -1074,17 +1108,15 @@ void rollout(const Ground& ground, const Quality& quality, const Network& networ
 }
 
 void step(const Ground& ground, const Quality& quality, const Steps& job, int64_t begin, int64_t end) {
-  const int pads = PAD_LEFT + PAD_RIGHT + ground.cells;
   for (int64_t first = begin; first < end; first += W) {
     State s{};
-    Terrain t{&ground, PAD_LEFT * 2, PAD_LEFT};
+    Terrain t{&ground, 0, 0, {}};
     F action[ACTION] = {}, o[OBSERVATION];
     const int lanes = int(std::min<int64_t>(W, end - first));
     for (int lane = 0; lane < W; lane++) {
       const int64_t e = first + std::min(lane, lanes - 1);
       load_lane(s, lane, job.state + e * STATE);
-      t.heights.v[lane] = (int64_t(job.course[e]) * pads + PAD_LEFT) * 2;
-      t.tops.v[lane] = job.course[e] * pads + PAD_LEFT;
+      t.load_lane(lane, job.course[e]);
       for (int k = 0; k < ACTION; k++) action[k].v[lane] = job.action[e * ACTION + k];
     }
     with_angles(s, true);

@@ -45,16 +45,29 @@ std::vector<const Kernel*> kernels() {  // those this processor can run, best fi
 
 const Kernel& choose(const std::string& name) { return aiga::chosen(kernels(), name); }
 
+// From friction, depth, give, rise, and the hull's mass and inertia.
+Setting setting(const float* from) {
+  for (int k = 0; k < SETTING; k++)
+    if (!std::isfinite(from[k]) || from[k] < 0 || (k > 3 && from[k] == 0))
+      throw std::invalid_argument("settings: finite numbers, none below 0, and a hull of some mass and inertia");
+  const float mass = from[4], inertia = from[5], hx = HULL_CX, hy = HULL_CY - HIP_Y;
+  return {from[0], from[1], from[2], from[3], mass, mass + 2 * (MASS_U + MASS_L), inertia,
+          inertia + mass * (hx * hx + hy * hy)};
+}
+
 // The padded ground of C courses: flat before the start, nothing after the end.
 struct Courses {
   std::vector<float> heights, tops;
+  std::vector<Setting> settings;
   Ground ground;
 
-  explicit Courses(In<float, nb::shape<-1, -1, 2>> from) {
+  Courses(In<float, nb::shape<-1, -1, 2>> from, In<float, nb::shape<-1, SETTING>> given) {
     const int64_t count = from.shape(0), cells = from.shape(1), wide = cells + PAD_LEFT + PAD_RIGHT;
     if (count < 1 || cells < 2 * LIDAR_REACH) throw std::invalid_argument("heights: at least one course of 26 cells");
     if (count * wide > (int64_t(1) << 29)) throw std::invalid_argument("heights: fewer courses");
+    if (int64_t(given.shape(0)) != count) throw std::invalid_argument("settings: one row for each course");
     heights.resize(count * wide * 2), tops.resize(count * wide);
+    for (int64_t c = 0; c < count; c++) settings.push_back(setting(given.data() + c * SETTING));
     for (int64_t c = 0; c < count; c++) {
       const float* h = from.data() + c * cells * 2;
       float* to = heights.data() + c * wide * 2;
@@ -70,7 +83,7 @@ struct Courses {
         tops[c * wide + k] = *std::max_element(to + first * 2, to + last * 2 + 2);
       }
     }
-    ground = {heights.data(), tops.data(), int32_t(cells)};
+    ground = {heights.data(), tops.data(), settings.data(), int32_t(cells)};
   }
 };
 
@@ -99,7 +112,8 @@ void spread(int threads, Work work) {  // work(k) for k in 0..threads-1, this th
 }
 
 nb::tuple rollout(In<float, nb::shape<-1, -1>> weights, In<int32_t, nb::shape<-1>> row,
-                  In<float, nb::shape<-1, -1, 2>> heights, In<int32_t, nb::shape<-1>> course,
+                  In<float, nb::shape<-1, -1, 2>> heights, In<float, nb::shape<-1, SETTING>> settings,
+                  In<int32_t, nb::shape<-1>> course,
                   In<float, nb::shape<-1, STATE>> start, std::vector<int32_t> sizes, std::vector<int32_t> activations,
                   int max_steps, int threads, int newton, int position, bool bug_flags,
                   const std::string& instruction_set) {
@@ -120,7 +134,7 @@ nb::tuple rollout(In<float, nb::shape<-1, -1>> weights, In<int32_t, nb::shape<-1
   }
   if (weights.shape(1) != needed) throw std::invalid_argument("weights: rows of " + std::to_string(needed) + " numbers, not " + std::to_string(weights.shape(1)));
   if (max_steps < 1 || threads < 1 || newton < 2 || position < 1) throw std::invalid_argument("max_steps, threads, newton, position: at least 1 (newton 2)");
-  Courses courses(heights);
+  Courses courses(heights, settings);
   auto returns = std::make_unique<float[]>(count), distance = std::make_unique<float[]>(count);
   auto lengths = std::make_unique<int32_t[]>(count);
   auto finished = std::make_unique<bool[]>(count);
@@ -141,15 +155,15 @@ nb::tuple rollout(In<float, nb::shape<-1, -1>> weights, In<int32_t, nb::shape<-1
 }
 
 nb::tuple step(In<float, nb::shape<-1, STATE>> state, In<float, nb::shape<-1, ACTION>> action,
-               In<float, nb::shape<-1, -1, 2>> heights, In<int32_t, nb::shape<-1>> course, int threads, int newton,
-               int position, bool bug_flags, const std::string& instruction_set) {
+               In<float, nb::shape<-1, -1, 2>> heights, In<float, nb::shape<-1, SETTING>> settings,
+               In<int32_t, nb::shape<-1>> course, int threads, int newton, int position, bool bug_flags, const std::string& instruction_set) {
   const Kernel& kernel = choose(instruction_set);
   const size_t count = state.shape(0);
   check_length(action.shape(0), count, "action");
   check_length(course.shape(0), count, "course");
   check_index(course.data(), count, heights.shape(0), "course");
   if (threads < 1 || newton < 2 || position < 1) throw std::invalid_argument("threads, newton, position: at least 1 (newton 2)");
-  Courses courses(heights);
+  Courses courses(heights, settings);
   auto next = std::make_unique<float[]>(count * STATE), observation = std::make_unique<float[]>(count * OBSERVATION);
   auto reward = std::make_unique<float[]>(count);
   auto terminated = std::make_unique<bool[]>(count), finished = std::make_unique<bool[]>(count);
@@ -183,9 +197,9 @@ NB_MODULE(_walker, m) {
     (void)keep;
     return rounds * 24 * kernel.width;
   });
-  m.def("rollout", &rollout, nb::arg("weights"), nb::arg("row"), nb::arg("heights"), nb::arg("course"), nb::arg("start"),
+  m.def("rollout", &rollout, nb::arg("weights"), nb::arg("row"), nb::arg("heights"), nb::arg("settings"), nb::arg("course"), nb::arg("start"),
         nb::arg("sizes"), nb::arg("activations"), nb::arg("max_steps"), nb::arg("threads"), nb::arg("newton"),
         nb::arg("position"), nb::arg("bug_flags"), nb::arg("instruction_set"));
-  m.def("step", &step, nb::arg("state"), nb::arg("action"), nb::arg("heights"), nb::arg("course"), nb::arg("threads"),
+  m.def("step", &step, nb::arg("state"), nb::arg("action"), nb::arg("heights"), nb::arg("settings"), nb::arg("course"), nb::arg("threads"),
         nb::arg("newton"), nb::arg("position"), nb::arg("bug_flags"), nb::arg("instruction_set"));
 }

@@ -162,6 +162,17 @@ AIGA_INLINE F sqrt(F a) { F r; for (int k = 0; k < W; k++) r.v[k] = std::sqrt(a.
 AIGA_INLINE F gather(const float* p, I i) { F r; for (int k = 0; k < W; k++) r.v[k] = p[i.v[k]]; return r; }
 #endif
 
+// a * b + c, rounded once where the instruction set can: a compiler that has moved the product elsewhere rounds it twice.
+AIGA_INLINE F fused(F a, F b, F c) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_fmadd_ps((__m512)a.v, (__m512)b.v, (__m512)c.v);
+#elif defined(__FMA__)
+  return (Floats)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v);
+#else
+  return a * b + c;
+#endif
+}
+
 AIGA_INLINE F clamp(F x, F lo, F hi) { return max(lo, min(hi, x)); }
 
 // Sine and cosine by reduction to [-pi/4, pi/4] and Taylor polynomials: below 1e-7 absolute for |x| < 1e3.

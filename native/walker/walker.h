@@ -13,10 +13,25 @@ constexpr int OBSERVATION = 24;
 constexpr int ACTION = 4;
 constexpr int LIDAR_REACH = 13;       // cells that the flattest ray can cross
 constexpr int PAD_LEFT = 4, PAD_RIGHT = 16;  // cells around a course, so that no look-up leaves it
+constexpr int SETTING = 6;            // numbers of a course beside its heights
+
+constexpr float HULL_CX = -0.0200364f, HULL_CY = -0.00564664f;  // centre of mass from the hull's origin
+constexpr float HIP_Y = -8.0f / 30;
+constexpr float MASS_U = 0.30222222f, MASS_L = 0.24177778f;     // of an upper and of a lower leg part
+
+struct Setting {  // of one course
+  float friction;   // of a leg on the ground
+  float depth;      // metres of soft ground over what is hard; 0: it is hard
+  float give;       // 1/kg, how much speed a point in soft ground yields for an impulse
+  float rise;       // 1/s, with how much speed it is pushed out for each metre it has sunk
+  float mass, total;         // of the hull, of the whole walker
+  float inertia, about_hip;  // of the hull about its centre of mass, and about the hip
+};
 
 struct Ground {          // C courses of `cells` cells, padded on both sides
   const float* heights;  // [C][cells + pads][2], left and right height of each cell, metres
   const float* tops;     // [C][cells + pads], the highest ground within three cells
+  const Setting* settings;  // [C]
   int32_t cells;
 };
 

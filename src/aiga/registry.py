@@ -214,6 +214,52 @@ def _maml(config: Any) -> System[Any]:
     return MAML(config)
 
 
+def _es_maml_config() -> Any:
+    from aiga.walker_maml import Config
+
+    return Config()
+
+
+def _es_maml(config: Any, evaluate: Evaluate | None = None) -> System[Any]:
+    from aiga.walker_maml import build
+
+    return build(config, evaluate)
+
+
+def _es_maml_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
+    from aiga.walker_maml import evaluator
+
+    return evaluator(config, engine, threads)
+
+
+def _anml_config() -> Any:
+    from aiga.systems.learning.anml import Config
+
+    return Config()
+
+
+def _anml(config: Any) -> System[Any]:
+    from aiga.systems.learning.anml import ANML
+
+    return ANML(config)
+
+
+def _anml_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+    """The latest meta-test, and how many units fire."""
+    tests = [event["data"] for event in events if event["kind"] == "meta_test"]
+    if not tests:
+        return f"not tested yet: the first time after {config['test_every']:,} meta-iterations"
+    last = tests[-1]
+    done = f"{last['meta_iterations']:,} meta-iterations"
+    lines = [f"{config['learner']} after {done}, on classes it never saw:", ""]
+    for test in last["tests"]:
+        said = f"right on {test['held_out']:.1%} of new images, {test['learnt']:.1%} of those it learnt from"
+        lines.append(f"{test['classes']} classes one after the other: {said}")
+    before, after = (sum(last[when]) / len(last[when]) for when in ("before", "after"))
+    gated = f" before the gate, {after:.1%} after it" if config["learner"] == "anml" else ""
+    return "\n".join([*lines, f"features that fire on an image: {before:.1%}{gated}"])
+
+
 def _rl2_config() -> Any:
     from aiga.systems.learning.rl2 import Config
 
@@ -404,6 +450,21 @@ SYSTEMS: dict[str, Entry] = {
         build=_maml,
         preset="sine",
         panels=("curves", "share"),
+    ),
+    "es-maml": Entry(
+        "walkers that adapt to slopes, grass and loads in a few episodes (Song et al. 2020)",
+        config=_es_maml_config,
+        build=_es_maml,
+        evaluator=_es_maml_evaluator,
+        panels=("curves", "share"),
+    ),
+    "anml": Entry(
+        "a gated network that learns class after class, and OML (Beaulieu et al. 2020, Javed and White 2019)",
+        config=_anml_config,
+        build=_anml,
+        preset="lite",
+        panels=("curves", "share"),
+        told=_anml_told,
     ),
     "rl2": Entry(
         "a memory that is taught to learn new tasks: bandits, two steps, Harlow, MDPs (Duan et al. 2016)",

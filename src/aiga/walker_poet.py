@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from aiga.brains import MLP
@@ -34,11 +34,18 @@ class Config(poet.Config):
 
 
 def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threads: int = 0) -> Evaluate:
-    """How the walkers' episodes are played: by the native kernel, on `threads` threads (0: all cores), or by
-    the JAX walker, thousands at a time, on whatever device JAX has."""
+    """How the walkers' episodes are played: as `played`."""
+    return played(config.max_steps, config.batch, engine, threads)
+
+
+def played(
+    max_steps: int, batch: int, engine: Literal["native", "jax"] = "native", threads: int = 0
+) -> Evaluate:
+    """Episodes of POET's network: by the native kernel, on `threads` threads (0: all cores), or by the JAX
+    walker, `batch` at a time, on whatever device JAX has."""
     brain = MLP()
     if engine == "native":
-        return kernel.evaluator(brain.sizes, brain.activations, config.max_steps, threads)
+        return kernel.evaluator(brain.sizes, brain.activations, max_steps, threads)
 
     import jax
 
@@ -46,12 +53,12 @@ def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threa
     from aiga.worlds.walker.world import WalkerWorld
 
     # A batch is always full, if need be of copies; on a CPU width gains nothing, so a small one wastes less.
-    batch = min(config.batch, 256) if jax.default_backend() == "cpu" else config.batch
-    play = played_in_jax(WalkerWorld(config.max_steps), brain, config.max_steps, batch)
+    batch = min(batch, 256) if jax.default_backend() == "cpu" else batch
+    play = played_in_jax(WalkerWorld(max_steps), brain, max_steps, batch)
 
     def evaluate(weights: Any, courses: Sequence[Course], which: Any, seeds: Any) -> Outcome:
-        # Only the ground goes to the device.
-        return play(weights, [Course(course.left, course.right) for course in courses], which, seeds)
+        # Only the ground goes to the device, not what it was made from.
+        return play(weights, [replace(course, genes=Genes()) for course in courses], which, seeds)
 
     return evaluate
 

@@ -142,7 +142,7 @@ class Alone:
     def _courses(self) -> Any:
         """As often as there are environments."""
         count = self.config.environments
-        ground = Course(self._ground.left, self._ground.right)
+        ground = replace(self._ground, genes=Genes())
         return jax.tree.map(
             lambda leaf: jnp.broadcast_to(jnp.asarray(leaf), (count, *np.shape(leaf))), ground
         )

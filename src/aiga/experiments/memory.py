@@ -109,9 +109,9 @@ STEPS = 20_000_000  # of a trial of this experiment
 def rl2(lab: Lab, presets: Presets) -> None:
     """Every task with every seed, each with as many steps."""
     lab.budget(STEPS)
-    for seed in lab.seeds:
-        for arm, asked in ASKED.items():
-            config = asked.config(presets)
+    for arm, asked in ASKED.items():
+        config = asked.config(presets)
+        for seed in lab.seeds:
             lab.trial(arm, seed, RL2(config), config, partial(_measured, asked, config), name="rl2")
 
 

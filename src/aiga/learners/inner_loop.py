@@ -19,6 +19,9 @@ Zhou, Chen, Li 2017 (Meta-SGD, arXiv 1707.09835) also a rate for every weight; R
                et al. 2020 (ES-MAML, arXiv 1910.01215)
     reptile    w[0] - w[K], no slope of anything: Nichol, Achiam, Schulman 2018 (arXiv 1803.02999)
 
+A step sees all of the task's examples; where they are a `stream` it sees those of its own turn, as Javed and
+White 2019 (OML, arXiv 1905.12588) have it for learning without forgetting.
+
 Axis letters: K steps, N weights.
 """
 
@@ -65,6 +68,7 @@ class Config:
 
     gradient: Gradient = "second"
     steps: int = 1  # K; 0: no task is learnt, and the start is judged as it is
+    stream: bool = False  # examples to learn from have a leading axis K: one entry a step, in this order
     last: int = 1  # of `truncated`
     checkpoint: bool = False  # memory of one step and not of K, for one more pass through each
     pull: float = 2.0  # of `implicit`; its lambda
@@ -84,6 +88,8 @@ class Config:
         ):
             if not fine:
                 raise ValueError(f"{name}: {allowed}, not {getattr(self, name)!r}")
+        if self.stream and self.gradient == "implicit":
+            raise ValueError("stream: not with implicit, which needs one loss to be at its least")
 
     @property
     def exact(self) -> int:
@@ -128,17 +134,17 @@ class InnerLoop:
         del key
         weights = state.weights
         meta = meta or Meta(weights, alike(weights, self.rate), alike(weights, 1.0))
-        before = self.loss(weights, experience)
-        after = self._end(meta, weights, experience)
-        return State(after), {"before": before, "after": self.loss(after, experience)}
+        for_good = self._end(meta, experience, weights)
+        metrics = {"before": weights, "after": for_good}
+        return State(for_good), {name: self._all(now, experience) for name, now in metrics.items()}
 
     def curve(self, meta: Meta, train: Any, valid: Any, steps: int) -> jax.Array:
         """Losses f32[steps + 1] on `valid` after 0, 1, ... steps on `train`."""
 
-        def step(now: Any, _: Any) -> tuple[Any, Any]:
-            return self._step(meta, now, train), self.loss(now, valid)
+        def step(now: Any, turn: Any) -> tuple[Any, Any]:
+            return self._step(meta, now, self._seen(train, turn)), self.loss(now, valid)
 
-        weights, losses = jax.lax.scan(step, meta.start, length=steps)
+        weights, losses = jax.lax.scan(step, meta.start, self._turns(train, steps), length=steps)
         return jnp.append(losses, self.loss(weights, valid))
 
     def gradient(
@@ -158,20 +164,44 @@ class InnerLoop:
         if kind in UNROLLED:
 
             def worth(start: Any, rates: Any) -> tuple[Any, Any]:
-                return self._worth(Meta(start, rates, meta.adapts), train, valid, importance)
+                return self.worth(Meta(start, rates, meta.adapts), train, valid, importance)
 
             (start, rates), loss = jax.grad(worth, (0, 1), has_aux=True)(meta.start, meta.rates)
             return Meta(start, rates, nothing.adapts), loss
         if kind == "es":
             start, loss = self._smoothed(meta, key, train, valid)
         else:
-            weights = self._end(meta, meta.start, train)
+            weights = self._end(meta, train, meta.start)
             loss = self.loss(weights, valid)
             if kind == "implicit":
                 start = self._implied(meta, weights, train, valid)
             else:
                 start = jax.tree.map(jnp.subtract, meta.start, weights)
         return Meta(start, nothing.rates, nothing.adapts), loss
+
+    def worth(self, meta: Meta, train: Any, valid: Any, importance: Any = None) -> tuple[Any, Any]:
+        """What counts, f32[], and the loss f32[] on `valid` after the last step.
+
+        `importance` is as `gradient` has it.
+        It is what `gradient` differentiates for the kinds `UNROLLED`, and may be differentiated by whoever
+        has learnt the examples too, such as features of a representation that does not adapt.
+        """
+        weights, losses, first = meta.start, [], 0
+        for exact, count in ((False, self.config.steps - self.config.exact), (True, self.config.exact)):
+
+            def step(now: Any, turn: Any, exact: bool = exact) -> tuple[Any, Any]:
+                now = self._step(meta, now, self._seen(train, turn), exact)
+                return now, None if importance is None else self.loss(now, valid)
+
+            body = jax.checkpoint(step, prevent_cse=False) if self.config.checkpoint else step
+            weights, those = jax.lax.scan(body, weights, self._turns(train, count, first), length=count)
+            losses.append(those)
+            first += count
+        if importance is None or not self.config.steps:
+            loss = self.loss(weights, valid)
+            return loss, loss
+        after = jnp.concatenate(losses)
+        return importance @ after, after[-1]
 
     def _step(self, meta: Meta, weights: Any, train: Any, exact: bool = True) -> Any:
         slope = jax.grad(self.loss)(weights, train)
@@ -185,29 +215,31 @@ class InnerLoop:
             lambda now, rate, adapts, g: now - rate * adapts * g, weights, meta.rates, meta.adapts, slope
         )
 
-    def _end(self, meta: Meta, weights: Any, train: Any) -> Any:
-        """K steps from `weights`."""
-        return jax.lax.scan(
-            lambda now, _: (self._step(meta, now, train), None), weights, length=self.config.steps
-        )[0]
+    def _turns(self, train: Any, steps: int, first: int = 0) -> Any:
+        """What a scan over `steps` steps from the `first` one goes through: nothing, or the stream."""
+        if not self.config.stream:
+            return None
+        if any(leaf.shape[0] < first + steps for leaf in jax.tree.leaves(train)):
+            raise ValueError(f"steps: as many as the stream has examples, at most, not {first + steps}")
+        return jax.tree.map(lambda leaf: leaf[first : first + steps], train)
 
-    def _worth(self, meta: Meta, train: Any, valid: Any, importance: Any) -> tuple[Any, Any]:
-        """What counts, and the loss after the last step."""
-        weights, losses = meta.start, []
-        for exact, count in ((False, self.config.steps - self.config.exact), (True, self.config.exact)):
+    def _seen(self, train: Any, turn: Any) -> Any:
+        return turn if self.config.stream else train
 
-            def step(now: Any, _: Any, exact: bool = exact) -> tuple[Any, Any]:
-                now = self._step(meta, now, train, exact)
-                return now, None if importance is None else self.loss(now, valid)
+    def _all(self, weights: Any, train: Any) -> Any:
+        """The mean loss on all examples to learn from."""
+        if not self.config.stream:
+            return self.loss(weights, train)
+        return jax.vmap(self.loss, (None, 0))(weights, train).mean()
 
-            body = jax.checkpoint(step, prevent_cse=False) if self.config.checkpoint else step
-            weights, those = jax.lax.scan(body, weights, length=count)
-            losses.append(those)
-        if importance is None or not self.config.steps:
-            loss = self.loss(weights, valid)
-            return loss, loss
-        after = jnp.concatenate(losses)
-        return importance @ after, after[-1]
+    def _end(self, meta: Meta, train: Any, weights: Any) -> Any:
+        """After K steps from `weights`."""
+
+        def step(now: Any, turn: Any) -> tuple[Any, None]:
+            return self._step(meta, now, self._seen(train, turn)), None
+
+        steps = self.config.steps
+        return jax.lax.scan(step, weights, self._turns(train, steps), length=steps)[0]
 
     def _implied(self, meta: Meta, weights: Any, train: Any, valid: Any) -> Any:
         """The implicit function's gradient where the weights of `adapts` stand at their optimum.
@@ -236,7 +268,7 @@ class InnerLoop:
         noise = jax.random.normal(key, (self.config.pairs, flat.size), jnp.float32)
 
         def worth(start: Any) -> Any:
-            return self.loss(self._end(meta, back(start), train), valid)
+            return self.loss(self._end(meta, train, back(start)), valid)
 
         sigma = self.config.sigma
         up, down = (jax.vmap(worth)(flat + sign * sigma * noise) for sign in (1, -1))

@@ -52,14 +52,15 @@ class Config:
     learner: Learner = "ppo"
     trials: int = 512  # of an update, each on a task of its own
     updates: int = 20  # in one step of the system
-    rate: float = 0.003  # Adam's, falling to a tenth
-    entropy: float = 0.05  # its weight, falling to nothing
-    anneal: int = 500  # updates in which both fall
+    rate: float = 0.0015  # Adam's, falling to a tenth
+    entropy: float = 0.1  # its weight, falling to nothing
+    anneal: int = 400  # updates in which both fall, and the discount goes from the first to the last
     clip: float = 0.2  # of `ppo`
     epochs: int = 3  # of `ppo`
     minibatches: int = 4  # of `ppo`, in each epoch
-    discount: float = 1.0
-    trace: float = 0.9  # lambda of the advantages
+    discount: float = 0.95  # at last
+    discount_first: float = 0.9
+    trace: float = 0.95  # lambda of the advantages
     test_tasks: int = 2000  # the same ones throughout a run, drawn apart from those to learn on
 
     def __post_init__(self) -> None:
@@ -73,7 +74,8 @@ class Config:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
         for name, most in (
-            ("rate", np.inf), ("entropy", np.inf), ("clip", np.inf), ("discount", 1), ("trace", 1),
+            ("rate", np.inf), ("entropy", np.inf), ("clip", np.inf), ("discount", 1),
+            ("discount_first", 1), ("trace", 1),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
@@ -177,9 +179,16 @@ class RL2:
             rate=config.rate * jnp.maximum(left, 0.1),
             clip=config.clip,
             entropy=config.entropy * left,
-            discount=config.discount,
+            discount=self._discount(update),
             trace=config.trace,
         )
+
+    def _discount(self, update: Any) -> Any:
+        """Of an update: short sight is learnt by soon, and how far it goes grows by the same factor each
+        time."""
+        first, last = 1 - self.config.discount_first, 1 - self.config.discount
+        done = jnp.minimum(jnp.float32(update) / self.config.anneal, 1)
+        return 1 - jnp.maximum(first, 1e-4) ** (1 - done) * jnp.maximum(last, 1e-4) ** done
 
     def _trials(self, key: Key, learner: ppo.State, count: int) -> tuple[Any, Experience]:
         """`count` trials, each on a course of its own."""
@@ -187,8 +196,7 @@ class RL2:
         trial, player, weights = self._trial, self._learner.player, self._learner.playing(learner)
         courses = jax.vmap(trial.world.sample)(jax.random.split(drawing, count))
         stage = enter(trial, player, entering, courses)
-        discount = self.config.discount
-        _, seen = collect(trial, player, weights, playing, stage, courses, self._steps, discount)
+        _, seen = collect(trial, player, weights, playing, stage, courses, self._steps)
         return courses, seen
 
     def _update(self, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple[ppo.State, Any], Any]:

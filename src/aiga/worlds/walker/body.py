@@ -9,7 +9,7 @@ other (+1); joints hip, knee, hip, knee likewise.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,8 @@ UPPER = np.array([1.1, -0.1, 1.1, -0.1], np.float32)  # rad
 RATED = np.array([4.0, 6.0, 4.0, 6.0], np.float32)  # rad/s
 TORQUE = 80.0  # N m at an action of 1
 PUSH = 5.0  # N, the greatest push on the hull in the first step
+LEG_FRICTION = 0.2  # Box2D's default; a contact has the geometric mean of it and of the ground's
+LAYER = 0.1  # m of soft ground over what is hard: less than the half width of a leg part that lies in it
 
 # After `reset`, which takes a step of its own: x, y of the centre of mass, angle, and their velocities,
 # without a push, and how they change with each newton of push to the left and to the right.
@@ -124,3 +126,38 @@ def hinged(posture: Any) -> np.ndarray:
     for upper, lower in ((1, 2), (3, 4)):
         places += [hip + down[..., upper, :], hip + 2 * down[..., upper, :] + down[..., lower, :]]
     return np.concatenate([np.stack(places, axis=-2), angle[..., None]], axis=-1)
+
+
+class Setting(NamedTuple):
+    """What a course makes of its ground and of the hull, beside its heights; each f32[...]."""
+
+    friction: Any  # of a leg on the ground
+    depth: Any  # m of soft ground over what is hard; 0: it is hard
+    give: Any  # 1/kg, how much speed a point in soft ground yields for an impulse
+    rise: Any  # 1/s, with how much speed it is pushed out for each metre it has sunk
+    mass: Any  # kg, of the hull
+    inertia: Any  # kg m^2, of the hull about its centre of mass
+
+
+def setting(friction: Any, softness: Any, load: Any, xp: Any = np) -> Setting:
+    """The `Setting` of courses: `friction` of the ground, `softness` in m and `load` in kg, f32[...] each.
+
+    A point in soft ground hangs on a spring and a damper, solved implicitly (Catto 2011, "Soft Constraints",
+    GDC): it bears k s - d v when it has sunk by s and parts at v, so its impulse in a step h obeys
+    v + impulse / (h (d + h k)) = s k / (d + h k). At rest that is a force of k s. The spring is such that a
+    point that bears the weight of the unloaded walker sinks by `softness`, the damper is critical for it.
+    The load sits at the hull's centre of mass and is spread like the hull's own. `xp` is numpy or jax.numpy.
+    """
+    friction, softness, load = (xp.asarray(each, xp.float32) for each in (friction, softness, load))
+    total, soft = np.float32(MASS.sum()), softness > 0
+    spring = total * np.float32(-GRAVITY) / xp.where(soft, softness, 1)  # N/m
+    damped = 2 * xp.sqrt(spring * total) + np.float32(DT) * spring  # N s/m
+    hull = MASS[0] + load
+    return Setting(
+        xp.sqrt(np.float32(LEG_FRICTION) * friction),
+        xp.where(soft, np.float32(LAYER), np.float32(0)),
+        xp.where(soft, 1 / (np.float32(DT) * damped), np.float32(0)),
+        xp.where(soft, spring / damped, np.float32(0)),
+        hull,
+        INERTIA[0] * (hull / MASS[0]),
+    )

@@ -8,7 +8,7 @@ slopes are lines inside a cell; stumps, pits and stairs are vertical faces betwe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,13 @@ GOAL = 190 * CELL  # m, a hull beyond it has finished
 HIGHEST = 1000.0  # m; float32 still tells millimetres apart there
 RANGE = 160 / 30  # m, of the lidar
 ANGLES = 1.5 * np.arange(10) / 10  # rad, of its rays, from straight down towards the right
+FRICTION = 2.5  # of Gymnasium's ground
+BOUNDS = {
+    "slope": (-np.pi / 4, np.pi / 4, "rad"),
+    "friction": (0.0, 10.0, ""),
+    "softness": (0.0, 0.05, "m"),
+    "load": (0.0, 20.0, "kg"),
+}
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,18 @@ class CPPN:
 class Course:
     """Cell i spans x in [i, i + 1] * 14/30 m; a jump from right[i] to left[i + 1] is a vertical face.
 
-    `genes` is the recipe the heights were made from; a course given by its heights alone carries those of
-    flat ground.
+    `genes` and `slope` are the recipe the heights were made from; a course given by its heights alone carries
+    those of flat ground. The other numbers say what the ground is like and what the walker carries; the
+    defaults are Gymnasium's.
     """
 
     left: Any  # f32[C], m
     right: Any  # f32[C], m
     genes: Genes | CPPN = field(default_factory=Genes)
+    slope: Any = 0.0  # rad by which `inclined` raised the ground; the heights have it already
+    friction: Any = FRICTION  # of the ground; a leg's is 0.2, and a contact has the geometric mean
+    softness: Any = 0.0  # m that a point of a leg sinks in under the weight of the unloaded walker
+    load: Any = 0.0  # kg on the hull, spread like its own
 
     @staticmethod
     def flat() -> Course:
@@ -99,8 +111,22 @@ class Course:
         return Course(heights("left", left, CELLS), heights("right", right, CELLS), genes or Genes())
 
     def check(self) -> Course:
-        """This course, its heights as f32[C]; ValueError where `from_heights` would raise one."""
-        return Course.from_heights(self.left, self.right, self.genes)
+        """This course, its heights as f32[C].
+
+        ValueError, naming the field, where `from_heights` would raise one and for a number beyond `BOUNDS`.
+        """
+        numbers = {name: _within(name, getattr(self, name)) for name in BOUNDS}
+        return replace(Course.from_heights(self.left, self.right, self.genes), **numbers)
+
+    def inclined(self, slope: float) -> Course:
+        """This course with the ground after the start turned to rise by `slope` rad more, by a shear.
+
+        The walker starts on the level still. ValueError, naming the field, for a slope beyond `BOUNDS`.
+        """
+        whole = _within("slope", self.slope + slope)
+        rise = (np.tan(whole) - np.tan(self.slope)) * CELL * np.maximum(np.arange(CELLS + 1) - PAD, 0)
+        tilted = Course.from_heights(self.left + rise[:-1], self.right + rise[1:], self.genes)
+        return replace(self, left=tilted.left, right=tilted.right, slope=whole)
 
 
 def heights(name: str, values: Any, size: int) -> np.ndarray:
@@ -118,6 +144,15 @@ def heights(name: str, values: Any, size: int) -> np.ndarray:
     if np.abs(array).max() > HIGHEST:
         raise ValueError(f"course.{name}: must lie within -{HIGHEST:g} and {HIGHEST:g} m")
     return array
+
+
+def _within(name: str, value: Any) -> float:
+    """`value` as a number within `BOUNDS[name]`; ValueError naming the field otherwise."""
+    low, high, unit = BOUNDS[name]
+    number = np.asarray(value)
+    if number.shape or number.dtype.kind not in "fiu" or not low <= float(number) <= high:
+        raise ValueError(f"course.{name}: must lie within {low:.4g} and {high:.4g} {unit}".rstrip())
+    return float(number)
 
 
 def segments(course: Course) -> tuple[np.ndarray, np.ndarray]:

@@ -36,6 +36,8 @@ CLOUD = (249, 252, 254)
 HILLS = ((196, 219, 226), (176, 207, 205))
 EARTH, DEEP, GRASS, TURF = (122, 94, 74), (97, 74, 60), (106, 171, 92), (74, 135, 72)
 FACE = (84, 63, 52)
+SOFT, SOFT_EDGE = (176, 190, 96), (128, 146, 70)  # of grass that gives way
+CRATE = (196, 152, 92)
 FLAG, POLE = (222, 88, 74), (92, 84, 92)
 RAY, HIT = (238, 132, 98), (206, 58, 48)
 INK = (52, 44, 66)
@@ -260,7 +262,8 @@ def _frame(course: Course, poses: np.ndarray | None, camera: Camera, lidar: Any)
         if lidar is not None and lidar is not False:
             _lidar(pen, course, poses[-1], camera, lidar)
         for i, pose in enumerate(poses):
-            _walker(pen, pose, camera, 1.0 if len(poses) == 1 else 0.35 + 0.65 * i / (len(poses) - 1))
+            strength = 1.0 if len(poses) == 1 else 0.35 + 0.65 * i / (len(poses) - 1)
+            _walker(pen, pose, camera, strength, float(course.load))
     return image.reduce(FINE)
 
 
@@ -306,7 +309,8 @@ def _ground(pen: ImageDraw.ImageDraw, course: Course, camera: Camera) -> None:
     top = np.stack([left[cells], right[cells]], axis=1)
     deep = np.minimum(np.stack([buried[cells], buried[cells + 1]], axis=1), top)
     layers = [(deep, np.full_like(deep, bottom), DEEP)]
-    layers += [(top, top - depth, colour) for depth, colour in ((0.17, TURF), (0.10, GRASS))]
+    turf, grass = (SOFT_EDGE, SOFT) if course.softness else (TURF, GRASS)
+    layers += [(top, top - depth, colour) for depth, colour in ((0.17, turf), (0.10, grass))]
     x = np.stack([cells, cells + 1], axis=1) * CELL
     for upper, lower, colour in layers:
         # All cells are mapped at once, which takes a tenth of the time.
@@ -337,10 +341,15 @@ def _lidar(pen: ImageDraw.ImageDraw, course: Course, pose: np.ndarray, camera: C
             pen.ellipse((x - r, y - r, x + r, y + r), fill=HIT)
 
 
-def _walker(pen: ImageDraw.ImageDraw, pose: np.ndarray, camera: Camera, strength: float) -> None:
-    """The far leg (+1), the hull, the near leg (-1); `strength` below 1 fades towards the haze."""
+def _walker(pen: ImageDraw.ImageDraw, pose: np.ndarray, camera: Camera, strength: float, load: float) -> None:
+    """The far leg (+1), the hull with its load in kg as a box on it, the near leg (-1); `strength` below 1
+    fades towards the haze."""
     hull, *legs = pose
     _leg(pen, legs[2], legs[3], "far", camera, strength)
+    if load:
+        half = min(0.15 * math.sqrt(load), 0.5)  # m: twice as wide for four times the mass
+        at = np.append(hull[:2] + _turn(hull[2]) @ np.array([-0.38, HULL[0, 1] + half]), hull[2])
+        _shape(pen, half * np.array([(-1, 1), (1, 1), (1, -1), (-1, -1)]), at, CRATE, camera, strength)
     _shape(pen, HULL, hull, HULL_FILL, camera, strength)
     eye = camera([hull[:2] + _turn(hull[2]) @ np.array([0.72, -0.02])])[0]
     for reach, colour in ((0.095, EYE), (0.05, INK)):

@@ -46,7 +46,8 @@ def walks(
     courses, rows = [course.check() for course in courses], np.arange(len(courses))
     if not len(rows):
         return []
-    heights, state = kernel.heights(courses), kernel.begin(courses, rows, seeds)
+    heights, given = kernel.heights(courses), kernel.settings(courses)
+    state = kernel.begin(courses, rows, seeds)
     seen = np.stack([observe(s, course) for s, course in zip(state, courses, strict=True)])
     poses = np.empty((max_steps + 1, len(rows), 5, 3), np.float32)
     observations = np.empty((max_steps + 1, len(rows), body.OBSERVATION), np.float32)
@@ -54,7 +55,7 @@ def walks(
     poses[0], observations[0] = state[:, :30].reshape(-1, 5, 6)[..., :3], seen
     for t in range(1, max_steps + 1):
         action = np.asarray(act(seen, rows), np.float32).reshape(-1, body.ACTION)
-        done = kernel.step(state, action, heights, rows, threads=threads)
+        done = kernel.step(state, action, heights, rows, given=given, threads=threads)
         poses[t, rows] = done.state[:, :30].reshape(-1, 5, 6)[..., :3]
         observations[t, rows] = done.observation
         total[rows] += done.reward

@@ -47,7 +47,7 @@ class WalkerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.render_mode, self.lidar, self.quality = _mode(render_mode), lidar, quality
         self.observation_space, self.action_space = OBSERVATIONS, ACTIONS
         self.course = (course or Course.flat()).check()
-        self._heights = kernel.heights([self.course])
+        self._ground = kernel.heights([self.course]), kernel.settings([self.course])
         self._state: np.ndarray | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -55,7 +55,7 @@ class WalkerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         if options and "course" in options:
             self.course = options["course"].check()
-            self._heights = kernel.heights([self.course])
+            self._ground = kernel.heights([self.course]), kernel.settings([self.course])
         self._state = kernel.begin([self.course], [0], [_episode(self.np_random)])
         return observe(self._state[0], self.course), {}
 
@@ -64,8 +64,15 @@ class WalkerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         reached."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("step: call reset first")
+        heights, given = self._ground
         done = kernel.step(
-            self._state, np.reshape(action, (1, -1)), self._heights, [0], threads=1, quality=self.quality
+            self._state,
+            np.reshape(action, (1, -1)),
+            heights,
+            [0],
+            given=given,
+            threads=1,
+            quality=self.quality,
         )
         self._state = done.state
         info = {"distance": float(done.state[0, 0]), "finished": bool(done.finished[0])}
@@ -115,7 +122,7 @@ class WalkerVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndar
         self.action_space = batch_space(ACTIONS, num_envs)
         self.courses = [c.check() for c in courses]
         self.which = np.arange(num_envs, dtype=np.int32) % np.int32(len(courses))
-        self._heights = kernel.heights(self.courses)
+        self._ground = kernel.heights(self.courses), kernel.settings(self.courses)
         self._randoms: list[np.random.Generator] = []
         self._state = np.zeros((num_envs, body.STATE), np.float32)
         self._over = np.zeros(num_envs, bool)
@@ -156,8 +163,15 @@ class WalkerVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndar
         if not self._randoms:
             raise gymnasium.error.ResetNeeded("step: call reset first")
         anew = np.flatnonzero(self._over)
+        heights, given = self._ground
         done = kernel.step(
-            self._state, actions, self._heights, self.which, threads=self.threads, quality=self.quality
+            self._state,
+            actions,
+            heights,
+            self.which,
+            given=given,
+            threads=self.threads,
+            quality=self.quality,
         )
         self._state = done.state
         self._restart(anew, done.observation)

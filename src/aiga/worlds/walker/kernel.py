@@ -15,10 +15,11 @@ import numpy as np
 
 from aiga.interfaces import Evaluate, Outcome
 from aiga.worlds.walker import body
-from aiga.worlds.walker.course import Course
+from aiga.worlds.walker.course import FRICTION, Course
 
 START_CELL = 10  # the cell over which the walker starts
 ACTIVATIONS = {"identity": 0, "tanh": 1, "relu": 2}
+PLAIN = np.stack(body.setting([FRICTION], [0], [0]), axis=1)  # f32[1, 6], `settings` of Gymnasium's ground
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,16 @@ def heights(courses: Sequence[Course]) -> np.ndarray:
     return np.stack([np.stack([c.left, c.right], axis=1) for c in courses]).astype(np.float32)
 
 
+def settings(courses: Sequence[Course]) -> np.ndarray:
+    """f32[C, 6], what C courses make of the ground and of the hull: `body.Setting`."""
+    numbers = np.array([[c.friction, c.softness, c.load] for c in courses], np.float32)
+    return np.stack(body.setting(*numbers.T), axis=1)
+
+
 def begin(courses: Sequence[Course], which: Any, seeds: Any) -> np.ndarray:
     """The states f32[P, 36] in which episodes begin: `which` i32[P] course, `seeds` u32[P].
+
+    They are those of an unloaded walker: a load is put on it then.
 
     Raises ValueError for a course that is not there, or when the two are not of one length.
     """
@@ -109,6 +118,7 @@ def rollout(
             weights,
             rows,
             heights(courses),
+            settings(courses),
             which,
             begin(courses, which, seeds),
             list(sizes),
@@ -133,21 +143,28 @@ def step(
     courses: Sequence[Course] | np.ndarray,
     which: Any,
     *,
+    given: np.ndarray | None = None,
     threads: int = 0,
     quality: Quality = Quality(),
     instruction_set: str = "",
 ) -> Stepped:
     """One step of 1/50 s for E walkers: `state` f32[E, 36], `action` f32[E, 4], `which` i32[E] the course.
 
-    `courses` may be the array `heights` made of them. Raises ValueError naming the one that does not fit.
+    `courses` may be the array `heights` made of them, with what `settings` made of them as `given`; without
+    that, the ground is Gymnasium's. Raises ValueError naming the one that does not fit.
     """
     from aiga import _walker
 
+    if not isinstance(courses, np.ndarray):
+        courses, given = heights(courses), settings(courses)
+    elif given is None:
+        given = np.repeat(PLAIN, len(courses), 0)
     return Stepped(
         *_walker.step(
             np.ascontiguousarray(state, np.float32),
             np.ascontiguousarray(action, np.float32),
-            courses if isinstance(courses, np.ndarray) else heights(courses),
+            courses,
+            np.ascontiguousarray(given, np.float32),
             np.ascontiguousarray(which, np.int32),
             threads or threads_here(),
             quality.newton,

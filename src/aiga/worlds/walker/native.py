@@ -55,10 +55,9 @@ class NativeWalker:
         """One fiftieth of a second. Nothing in it is random: `key` is not used."""
         shapes = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in FIELDS]
         ground = jnp.stack([jnp.asarray(course.left), jnp.asarray(course.right)], 1)
-        action = jnp.asarray(action, jnp.float32)
-        done = kernel.Stepped(
-            *jax.pure_callback(self._step, shapes, state.numbers, action, ground, vmap_method="broadcast_all")
-        )
+        given = jnp.stack(body.setting(course.friction, course.softness, course.load, jnp))
+        told = state.numbers, jnp.asarray(action, jnp.float32), ground, given
+        done = kernel.Stepped(*jax.pure_callback(self._step, shapes, *told, vmap_method="broadcast_all"))
         late = ~done.terminated & (done.state[-1] >= self.max_steps)
         return State(done.state, done.finished), View(done.observation, done.reward, done.terminated, late)
 
@@ -66,15 +65,16 @@ class NativeWalker:
         """Whether the walker reached the end of the course, bool[]."""
         return state.finished
 
-    def _step(self, numbers: Any, action: Any, ground: Any) -> list[np.ndarray]:
+    def _step(self, numbers: Any, action: Any, ground: Any, given: Any) -> list[np.ndarray]:
         """`kernel.step` for arrays with any leading axes."""
         lead = numbers.shape[:-1]
-        numbers, action, ground = (np.asarray(each) for each in (numbers, action, ground))
+        numbers, action, ground, given = (np.asarray(each) for each in (numbers, action, ground, given))
         done = kernel.step(
             numbers.reshape(-1, body.STATE),
             action.reshape(-1, body.ACTION),
             ground.reshape(-1, *ground.shape[-2:]),
             np.arange(max(1, int(np.prod(lead))), dtype=np.int32),
+            given=given.reshape(-1, given.shape[-1]),
             threads=self.threads,
             quality=self.quality,
         )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from aiga.worlds.walker.course import CELL, Course, Genes
+from aiga.worlds.walker.course import CELL, FRICTION, Course, Genes
 
 
 def in_words(course: Course) -> str:
     """Its obstacles and their sizes in metres, as in "gaps up to 0.6 m, stairs of 5 steps up to 0.3 m, rough
-    ground"."""
+    ground", then slope, ground and load, as in "on a slope of 5 degrees, soft ground (3 cm)"."""
+    return ", ".join([*_obstacles(course), *_ground(course)]) or "level ground"
+
+
+def _obstacles(course: Course) -> list[str]:
     genes = course.genes
     if not isinstance(genes, Genes):
         both = np.concatenate([course.left, course.right])
-        return (
+        return [
             f"painted by a network of {len(genes.nodes)} nodes, {np.ptp(both):.1f} m from lowest to highest"
-        )
+        ]
     found = []
     if genes.stump_height != (0, 0):
         found.append(f"stumps {_sizes(genes.stump_height)}")
@@ -27,7 +31,21 @@ def in_words(course: Course) -> str:
     if genes.roughness > 0:
         how = "slightly uneven" if genes.roughness < 1 else "rough" if genes.roughness < 3 else "very rough"
         found.append(f"{how} ground")
-    return ", ".join(found) or "level ground"
+    return found
+
+
+def _ground(course: Course) -> list[str]:
+    found = []
+    if course.slope:
+        found.append(f"on a slope of {np.rad2deg(course.slope):.2g} degrees")
+    if course.softness:
+        found.append(f"soft ground ({100 * course.softness:.2g} cm)")
+    if course.friction != FRICTION:
+        how = "slippery" if course.friction < FRICTION else "gripping"
+        found.append(f"{how} (friction {course.friction:.2g})")
+    if course.load:
+        found.append(f"with a load of {course.load:.2g} kg")
+    return found
 
 
 def _sizes(pair: tuple[float, float]) -> str:

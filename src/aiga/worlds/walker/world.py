@@ -36,7 +36,6 @@ from aiga.worlds.walker.course import CELL, CELLS, GOAL, Course, Genes
 
 SLOP, SKIN = 0.005, 0.02  # m: Box2D's linear slop, and two polygon radii of 0.01
 ANGULAR_SLOP, ANGULAR_STEP = float(np.deg2rad(2)), float(np.deg2rad(8))
-FRICTION = float(np.sqrt(0.2 * 2.5))
 HALF, CENTRE = body.LEG_HALF, body.HULL_CENTRE
 WIDTH = np.tile(body.LEG_HALF_WIDTH, 2)[:, None]  # f32[P, 1], half of it
 HIP = body.HIP - body.HULL_CENTRE  # from the hull's centre of mass
@@ -68,6 +67,13 @@ class Bodies(NamedTuple):
     w: Any
 
 
+class Ground(NamedTuple):
+    """A course as the solvers see it."""
+
+    heights: Any  # f32[cells + pads, 2, B], m, left and right of each cell
+    of: body.Setting  # f32[B] each
+
+
 class Contacts(NamedTuple):
     """Possible points of contact between leg parts and edges of the ground; each field [K, P, B].
 
@@ -86,7 +92,7 @@ class Contacts(NamedTuple):
     offset: Any  # edge: its line's n.p; face: its distance
     depth: Any  # distance of the cores, negative inside
     cells: Any  # i32, the cell whose slope is touched, as one bit modulo 16
-    shared: Any  # bool: the next edge has the same point
+    shared: Any  # bool: the next edge has the same point, or, in soft ground, it is no corner
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class WalkerWorld:
             jnp.asarray(False),
         )
         observation = observe(
-            Bodies(*state.bodies.T[:, :, None]), state.flags[:, None], pad(course)[..., None]
+            Bodies(*state.bodies.T[:, :, None]), state.flags[:, None], pad(course).heights[..., None]
         )
         return state, View(observation[:, 0], jnp.float32(0), jnp.asarray(False), jnp.asarray(False))
 
@@ -175,24 +181,25 @@ def _single(world: WalkerWorld) -> Any:
     return step
 
 
-def advance(world: WalkerWorld, memory: Any, action: Any, ground: Any) -> Any:
+def advance(world: WalkerWorld, memory: Any, action: Any, given: Ground) -> Any:
     """One step of B walkers: `memory` is (bodies f32[5, 6, B], flags f32[2, B], touch i32[2, B], shaping
-    f32[B], time i32[B]), `action` f32[4, B], `ground` as `pad`. Returns memory, observation f32[24, B],
+    f32[B], time i32[B]), `action` f32[4, B], `given` as `pad`. Returns memory, observation f32[24, B],
     reward f32[B], terminated and finished bool[B]."""
     bodies, flags, touch, shaping, time = memory
+    ground, of = given
     b = Bodies(*jnp.moveaxis(bodies, 1, 0))
     fallen = hull_touches(ground, b, SKIN)
-    contacts = find_contacts(ground, parts(b), True, SKIN)
+    contacts = find_contacts(given, parts(b), True, SKIN)
     touched = _cells(contacts.on, contacts)[1::2]
     flags, touch = raise_flags(flags, touch, touched, world.bug_flags)
     stops = stopped(b)
 
-    b = solve_velocities(b, action, contacts, stops, world.newton)
+    b = solve_velocities(b, of, action, contacts, stops, world.newton)
     before = b
     b = b._replace(w=jnp.clip(b.w, -jnp.pi / 2 / DT, jnp.pi / 2 / DT))
     b = b._replace(x=b.x + b.vx * DT, y=b.y + b.vy * DT, a=b.a + b.w * DT)
-    b = solve_positions(b, contacts, stops, jnp.where(time < STARTING, PASSES, world.position))
-    legs, arrived, met = arrive(ground, parts(b), parts(before))
+    b = solve_positions(b, of, contacts, stops, jnp.where(time < STARTING, PASSES, world.position))
+    legs, arrived, met = arrive(given, parts(b), parts(before))
     b = Bodies(*(jnp.concatenate([whole[:1], part]) for whole, part in zip(b, legs, strict=True)))
     late = raise_flags(flags, touch, touch | met[1::2], world.bug_flags)
     flags, touch = (jnp.where(arrived[1::2], new, old) for new, old in zip(late, (flags, touch), strict=True))
@@ -212,11 +219,12 @@ def advance(world: WalkerWorld, memory: Any, action: Any, ground: Any) -> Any:
 # The ground ------------------------------------------------------------------------------------------------
 
 
-def pad(course: Course) -> jax.Array:
-    """f32[cells + pads, 2]: left and right heights, flat before the start, an abyss after the end."""
+def pad(course: Course) -> Ground:
+    """A course as `Ground` without its last axis: flat before the start, an abyss after the end."""
     both = jnp.stack([jnp.asarray(course.left, jnp.float32), jnp.asarray(course.right, jnp.float32)], -1)
     first = jnp.full((BEFORE, 2), both[0, 0])
-    return jnp.concatenate([first, both, jnp.full((AFTER, 2), ABYSS, jnp.float32)])
+    padded = jnp.concatenate([first, both, jnp.full((AFTER, 2), ABYSS, jnp.float32)])
+    return Ground(padded, body.setting(course.friction, course.softness, course.load, jnp))
 
 
 def cell_of(x: Any) -> Any:
@@ -250,7 +258,7 @@ def parts(b: Bodies) -> Bodies:
     return Bodies(*(field[1:] for field in b))
 
 
-def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contacts:
+def find_contacts(given: Ground, part: Bodies, live: Any, limit: float) -> Contacts:
     """All contacts of leg parts f32[P, B] with cores closer than `limit` m; `live` bool[P, B] or True.
 
     A part lies over at most four cells; each has its slope, and may have a vertical face at its left end.
@@ -258,7 +266,7 @@ def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contact
     wide = HALF * jnp.abs(jnp.sin(part.a)) + WIDTH * jnp.abs(jnp.cos(part.a)) + limit
     cell = cell_of(part.x - wide) + np.arange(4, dtype=np.int32)[:, None, None]
     x = border(cell)
-    before, left, right, after = (height(ground, cell, side) for side in (-1, 0, 1, 2))
+    before, left, right, after = (height(given.heights, cell, side) for side in (-1, 0, 1, 2))
     on = live & (x <= part.x + wide) & (cell < CELLS)
     step = on & (before != left) & (x >= part.x - wide)
     x1, y1, x2, y2 = (
@@ -268,10 +276,13 @@ def find_contacts(ground: Any, part: Bodies, live: Any, limit: float) -> Contact
     one = jnp.left_shift(jnp.int32(1), cell & 15)
     cells = jnp.stack([jnp.zeros_like(one), one], 1).reshape(x1.shape)
     live = jnp.stack([step, on], 1).reshape(x1.shape)
-    goes_on = jnp.stack([jnp.zeros_like(on), right == after], 1).reshape(x1.shape)
+    begun, goes_on = (
+        jnp.stack([jnp.zeros_like(on), same], 1).reshape(x1.shape)
+        for same in (before == left, right == after)
+    )
     # A scan, because the compiler would make each manifold anew for every place it may move to below.
-    edges = (x1, y1, x2, y2, live, cells, goes_on)
-    _, both = lax.scan(lambda _, edge: (None, manifold(part, *edge, limit)), None, edges)
+    edges, soft = (x1, y1, x2, y2, live, cells, begun, goes_on), given.of.depth > 0
+    _, both = lax.scan(lambda _, edge: (None, manifold(part, *edge, soft, limit)), None, edges)
     both = Contacts(*(field.reshape(-1, *part.x.shape) for field in both))
     return Contacts(*first_of(both, both.on, POINTS))
 
@@ -291,12 +302,25 @@ def first_of(fields: Iterable[Any], on: Any, most: int) -> tuple[Any, ...]:
 
 
 def manifold(
-    part: Bodies, x1: Any, y1: Any, x2: Any, y2: Any, live: Any, cells: Any, goes_on: Any, limit: float
+    part: Bodies,
+    x1: Any,
+    y1: Any,
+    x2: Any,
+    y2: Any,
+    live: Any,
+    cells: Any,
+    begun: Any,
+    goes_on: Any,
+    soft: Any,
+    limit: float,
 ) -> Contacts:
     """Box2D's `b2CollideEdgeAndPolygon` for an edge without neighbours and a box.
 
-    The edges' ends are f32[P, B], one edge for each part, and `goes_on` says whether another begins where it
-    ends; of two points [2, P, B] both, one or none are on.
+    The edges' ends are f32[P, B], one edge for each part; `begun` and `goes_on` say whether another ends
+    where it begins and begins where it ends; of two points [2, P, B] both, one or none are on. In `soft`
+    ground bool[B] a part has sunk below the ends of edges, and would be pushed off sideways at every border
+    of cells. So there the edge is the reference at an end at which another goes on, and of the part's points
+    its corners alone count: as many springs wherever the border is.
     """
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     length = jnp.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
@@ -315,6 +339,7 @@ def manifold(
     by_part = jnp.maximum(across, along)
     on = live & (by_edge <= limit) & (by_part <= limit)
     face = by_part > 0.98 * by_edge + 0.001
+    face &= ~(soft & jnp.where(dx * ex + dy * ey < 0.5 * length, begun, goes_on))
     # side: it is a left or right face of the part, not its top or bottom
     side = jnp.where(face, across > along, jnp.abs(na) > jnp.abs(nb))
     positive = jnp.where(side, jnp.where(face, right > left, na < 0), jnp.where(face, above > below, nb < 0))
@@ -333,6 +358,8 @@ def manifold(
         u = jnp.where(face, u1 + t * ea, jnp.where(side, fa * distance, t))
         v = jnp.where(face, v1 + t * eb, jnp.where(side, t, fb * distance))
         depth = jnp.where(face, fa * u + fb * v - distance, na * (u - u1) + nb * (v - v1))
+        at = ea * (u - u1) + eb * (v - v1)
+        sunk = ~face & (jnp.abs(t) < half) & jnp.where(at < 0.5 * length, begun, goes_on)
         points.append(
             Contacts(
                 on=on & (low <= high) & (depth <= limit),
@@ -346,7 +373,7 @@ def manifold(
                 offset=jnp.where(face, distance, nx * x1 + ny * y1),
                 depth=depth,
                 cells=cells,
-                shared=goes_on & (ea * (u - u1) + eb * (v - v1) > length - 1e-4),
+                shared=jnp.where(soft, sunk, goes_on & (at > length - 1e-4)),
             )
         )
     return Contacts(*(jnp.stack(pair) for pair in zip(*points, strict=True)))
@@ -418,8 +445,10 @@ class Rows(NamedTuple):
     target: Any  # f32[R, B], m/s or rad/s
     floor: Any  # f32[R, B], N s or N m s; friction's bounds follow from its normal impulse
     ceiling: Any
-    stiff: Any  # f32[R, 1], how much impulse the augmented Lagrangian gives for a missed m/s or rad/s
+    give: Any  # f32[R, B], m/s or rad/s by which a row yields for its impulse
+    stiff: Any  # f32[R, B], how much impulse the augmented Lagrangian gives for a missed m/s or rad/s
     guess: Any  # f32[R, 1], how much impulse a missed m/s or rad/s may well need, to guess who is at a bound
+    friction: Any  # f32[B]
 
     @property
     def contacts(self) -> int:
@@ -428,12 +457,17 @@ class Rows(NamedTuple):
     def bounds(self, impulse: Any) -> tuple[Any, Any]:
         """Lowest and highest impulse f32[R, B] of each row, where the rows have these impulses."""
         joints = 8 + self.contacts
-        grip = FRICTION * jnp.maximum(impulse[8:joints], 0)
+        grip = self.friction * jnp.maximum(impulse[8:joints], 0)
         return (jnp.concatenate([self.floor[:joints], -grip]), jnp.concatenate([self.ceiling[:joints], grip]))
 
 
 def make_rows(
-    b: Bodies, action: Any, contacts: Contacts, stops: tuple[Any, Any], maps: tuple[Any, Any]
+    b: Bodies,
+    of: body.Setting,
+    action: Any,
+    contacts: Contacts,
+    stops: tuple[Any, Any],
+    maps: tuple[Any, Any],
 ) -> Rows:
     """The rows for actions f32[4, B]; contacts of the first leg, lower part first, then of the second."""
     to_x, to_y = maps
@@ -449,8 +483,9 @@ def make_rows(
 
     # One of two equal points is enough for velocities.
     touching = listed(contacts.on & ~contacts.shared)
-    found = (listed(nx * at_x + ny * at_y), listed(ny * at_x - nx * at_y))
-    normal, tangent = first_of(found, touching[:, None], MEETINGS)
+    sunk = listed(SKIN - contacts.depth[:, :, None])
+    found = (listed(nx * at_x + ny * at_y), listed(ny * at_x - nx * at_y), sunk)
+    normal, tangent, sunk = first_of(found, touching[:, None], MEETINGS)
     touching = jnp.arange(MEETINGS)[:, None] < touching.sum(0)
     still = jnp.zeros(touching.shape, jnp.float32)
     torque = jnp.minimum(jnp.abs(action), 1) * (TORQUE * DT)
@@ -461,20 +496,26 @@ def make_rows(
     def each(*values: float) -> Any:
         return np.repeat(np.array(values, np.float32), counts)[:, None]
 
+    give = jnp.concatenate([none, none, still + of.give, still])
+    stiff = each(STIFF_JOINT, STIFF_JOINT, STIFF_CONTACT, STIFF_CONTACT)
     guess = each(0, 0.1, 1, 0)
     guess[:4, 0] = [0.4, 0.1, 0.4, 0.1]
     return Rows(
         along=jnp.concatenate([joints, joints, normal, tangent]),
         on=jnp.concatenate([jnp.ones_like(low), low | high, touching, touching]),
-        target=jnp.concatenate([jnp.where(action < 0, -RATED, RATED), none, still, still]),
+        target=jnp.concatenate([jnp.where(action < 0, -RATED, RATED), none, of.rise * sunk[:, 0], still]),
         floor=jnp.concatenate([-torque, jnp.where(high, -1e9, 0.0), still, still]),
         ceiling=jnp.concatenate([torque, jnp.where(low, 1e9, 0.0), still + 1e9, still]),
-        stiff=each(STIFF_JOINT, STIFF_JOINT, STIFF_CONTACT, STIFF_CONTACT),
+        give=give,
+        stiff=stiff / (1 + stiff * give),
         guess=guess,
+        friction=of.friction,
     )
 
 
-def solve_velocities(b: Bodies, action: Any, contacts: Contacts, stops: tuple[Any, Any], most: int) -> Bodies:
+def solve_velocities(
+    b: Bodies, of: body.Setting, action: Any, contacts: Contacts, stops: tuple[Any, Any], most: int
+) -> Bodies:
     """Velocities after gravity, joints, motors, limits and contacts.
 
     On entry the bodies' velocities need not agree at the joints; their momentum counts. On return they do
@@ -482,16 +523,25 @@ def solve_velocities(b: Bodies, action: Any, contacts: Contacts, stops: tuple[An
     """
     b = b._replace(vy=b.vy + GRAVITY * DT)
     to_x, to_y = velocity_maps(b)
-    mass, inertia = MASS[:, None, None], INERTIA[:, None, None]
+    mass, inertia = (each[:, None] for each in weights(of))  # [5, 1, B]
     momentum = (mass * (to_x * b.vx[:, None] + to_y * b.vy[:, None]) + inertia * SPIN * b.w[:, None]).sum(0)
     matrix = outer(mass * to_x, to_x) + outer(mass * to_y, to_y) + outer(inertia * SPIN, SPIN)
-    rows = make_rows(b, action, contacts, stops, (to_x, to_y))
+    rows = make_rows(b, of, action, contacts, stops, (to_x, to_y))
     q = jnp.concatenate([jnp.stack([b.vx[0] - to_x[0, 2] * b.w[0], b.vy[0] - to_y[0, 2] * b.w[0]]), b.w])
     q, restless = newton(rows, matrix, momentum, q, most)
     # A leg wedged between two contacts has several answers, or none: there Box2D's own way decides.
     restless |= ~(jnp.abs(q).max(0) < 1e6)
     q = lax.cond(restless.any(), lambda: jnp.where(restless, sweep(rows, matrix, momentum), q), lambda: q)
     return b._replace(vx=speeds(to_x, q), vy=speeds(to_y, q), w=q[2:])
+
+
+def weights(of: body.Setting) -> tuple[Any, Any]:
+    """Masses and moments of inertia of the bodies, f32[5, B] each."""
+    legs = (jnp.broadcast_to(each[1:, None], (4, of.mass.size)) for each in (MASS, INERTIA))
+    mass, inertia = (
+        jnp.concatenate([hull[None], four]) for hull, four in zip((of.mass, of.inertia), legs, strict=True)
+    )
+    return mass, inertia
 
 
 def outer(left: Any, right: Any) -> Any:
@@ -523,7 +573,8 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
 
     def once(carry: Any) -> Any:
         step, q, impulse, side, busy = carry
-        error = rows.target - speeds(rows.along, q)
+        missed = rows.target - speeds(rows.along, q)
+        error = missed - rows.give * impulse
         grown = impulse + jnp.where(side == 0, rows.stiff * error, 0)
         wanted = new_sides(side, grown, error, *rows.bounds(held(side, grown, rows.floor, rows.ceiling)))
         changes = ((wanted != side) & rows.on)[order].astype(jnp.int32)
@@ -534,6 +585,7 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
         wanted = new_sides(side, grown, error, low, high)
         new = jnp.where(may, wanted, side)
         impulse = held(new, grown, low, high)
+        error = missed - rows.give * impulse
         restless = rows.on & ((wanted != side) | ((new == 0) & (jnp.abs(error) > TOLERANCE)))
         # One found at rest still takes this step: what its rows miss falls from a thousandth to a millionth.
         q = change(q, impulse, new, error, busy)
@@ -544,7 +596,7 @@ def newton(rows: Rows, matrix: Any, momentum: Any, q: Any, most: int) -> tuple[A
         push = jnp.where(rows.on, impulse + jnp.where(reacts, rows.stiff * error, 0), 0)
         normal, tangent = slice(8, 8 + rows.contacts), slice(8 + rows.contacts, None)
         # Friction at its bound follows the normal impulse within the step, or the two would chase each other.
-        grip = FRICTION * side[tangent]
+        grip = rows.friction * side[tangent]
         push = push.at[tangent].set(jnp.where(side[tangent] == 0, push[tangent], grip * push[normal]))
         lean = rows.along.at[normal].add(grip[:, None] * rows.along[tangent])
         give = jnp.where(reacts, rows.stiff, 0)[:, None]
@@ -566,12 +618,13 @@ def sweep(rows: Rows, matrix: Any, momentum: Any) -> Any:
     """Free velocities f32[7, B] by Box2D's sweeps over the rows one after the other, from no impulse."""
     free = eliminate(matrix, jnp.moveaxis(jnp.concatenate([momentum[None], rows.along]), 0, 1))
     q, gain = free[:, 0], jnp.moveaxis(free[:, 1:], 1, 0)  # gain: what one unit of impulse does to q
-    table = (rows.along, gain, rows.on, rows.target, rows.floor, rows.ceiling)
+    table = (rows.along, gain, rows.on, rows.target, rows.give, rows.floor, rows.ceiling)
 
     def push(q: Any, row: Any, impulse: Any, bounds: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
-        along, gain, on, target, floor, ceiling = row
+        along, gain, on, target, give, floor, ceiling = row
         low, high = bounds or (floor, ceiling)
-        new = impulse + (target - (along * q).sum(0)) / jnp.where(on, (along * gain).sum(0), 1)
+        error = target - (along * q).sum(0) - give * impulse
+        new = impulse + error / jnp.where(on, (along * gain).sum(0) + give, 1)
         new = jnp.where(on, jnp.clip(new, low, high), 0)
         return q + (new - impulse) * gain, new
 
@@ -583,7 +636,7 @@ def sweep(rows: Rows, matrix: Any, momentum: Any) -> Any:
 
     def contact(q: Any, both: Any) -> Any:
         (normal, p), (tangent, r) = both
-        q, r = push(q, tangent, r, (-FRICTION * p, FRICTION * p))
+        q, r = push(q, tangent, r, (-rows.friction * p, rows.friction * p))
         q, p = push(q, normal, p)
         return q, (p, r)
 
@@ -619,15 +672,18 @@ def eliminate(matrix: Any, right: Any) -> Any:
 # Positions -------------------------------------------------------------------------------------------------
 
 
-def push_out(part: Bodies, contact: Contacts, rate: float, on: Any) -> tuple[Bodies, Any]:
-    """Leg parts f32[P, B] moved out of the ground as if they were free, and the gaps f32[P, B] they had."""
+def push_out(part: Bodies, contact: Contacts, depth: Any, rate: float, on: Any) -> tuple[Bodies, Any]:
+    """Leg parts f32[P, B] moved out of the ground as if they were free, and the gaps f32[P, B] they had.
+
+    Where the ground is soft it is what lies `depth` f32[B] below that they are moved out of.
+    """
     c, s = jnp.cos(part.a), jnp.sin(part.a)
     tx, ty = c * contact.lx - s * contact.ly, s * contact.lx + c * contact.ly
     face = contact.by_face
     nx, ny = jnp.where(face, -tx, contact.nx), jnp.where(face, -ty, contact.ny)
     px, py = jnp.where(face, contact.px, part.x + tx), jnp.where(face, contact.py, part.y + ty)
     away = jnp.where(face, nx * (part.x - px) + ny * (part.y - py), nx * px + ny * py)
-    gap = away - contact.offset - SKIN
+    gap = away - contact.offset - SKIN + depth
     lever = (px - part.x) * ny - (py - part.y) * nx
     im, ii = 1 / MASS[1:, None], 1 / INERTIA[1:, None]
     move = jnp.where(on & contact.on, jnp.clip(-rate * (gap + SLOP), 0.0, 0.2), 0.0)
@@ -638,13 +694,15 @@ def push_out(part: Bodies, contact: Contacts, rate: float, on: Any) -> tuple[Bod
     return moved, jnp.where(contact.on, gap, 0.0)
 
 
-def push_all_out(part: Bodies, contacts: Contacts, rate: float, on: Any) -> tuple[Bodies, Any]:
+def push_all_out(part: Bodies, contacts: Contacts, depth: Any, rate: float, on: Any) -> tuple[Bodies, Any]:
     """`push_out` for each of the K contacts in turn; the least gap f32[P, B] met on the way."""
-    part, gaps = lax.scan(lambda part, contact: push_out(part, contact, rate, on), part, contacts)
+    part, gaps = lax.scan(lambda part, contact: push_out(part, contact, depth, rate, on), part, contacts)
     return part, jnp.minimum(gaps.min(0), 0)
 
 
-def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most: Any) -> Bodies:
+def solve_positions(
+    b: Bodies, of: body.Setting, contacts: Contacts, stops: tuple[Any, Any], most: Any
+) -> Bodies:
     """Box2D's position solver: passes over contacts, then joints, until all are within their slop.
 
     `most` i32[B] of them, unless a joint is torn.
@@ -658,7 +716,7 @@ def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most:
         "at_high": stops[1][ISLAND],
         **{n: v[ISLAND, 0] for n, v in (("rest", REFERENCE), ("lower", LOWER), ("upper", UPPER))},
     }
-    masses, inertias = jnp.asarray(MASS), jnp.asarray(INERTIA)
+    masses, inertias = weights(of)
 
     def one_joint(busy: Any, carry: Any, joint: Any) -> Any:
         b, worst, turned = carry
@@ -692,7 +750,7 @@ def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most:
 
     def one_pass(carry: Any) -> Any:
         done, busy, torn, b = carry
-        legs, gap = push_all_out(parts(b), contacts, 0.2, busy)
+        legs, gap = push_all_out(parts(b), contacts, of.depth, 0.2, busy)
         b = Bodies(*(jnp.concatenate([whole[:1], part]) for whole, part in zip(b, legs, strict=True)))
         none = jnp.zeros_like(b.x[0])
         (b, worst, turned), _ = lax.scan(partial(one_joint, busy), (b, none, none), joints)
@@ -709,24 +767,27 @@ def solve_positions(b: Bodies, contacts: Contacts, stops: tuple[Any, Any], most:
 # Arrival ---------------------------------------------------------------------------------------------------
 
 
-def arrive(ground: Any, part: Bodies, before: Bodies) -> tuple[Bodies, Any, Any]:
+def arrive(given: Ground, part: Bodies, before: Bodies) -> tuple[Bodies, Any, Any]:
     """Box2D's continuous collision: where a part's core came closer to the ground than the slop, the part
-    alone goes back to that instant, meets the ground as a free body, and spends the rest of the step.
+    alone goes back to that instant, meets the ground as a free body, and spends the rest of the step. Soft
+    ground is passed through: what lies below it is met.
 
     Parts f32[P, B] now and before they moved. Returns the parts, whether they arrived bool[P, B], and the
     cells touched on arrival i32[P, B].
     """
     im, ii = 1 / MASS[1:, None], 1 / INERTIA[1:, None]
+    friction, depth = given.of.friction, given.of.depth
 
     def meet(hit: Bodies, meets: Contacts) -> Bodies:
         x, y = meets.px - hit.x, meets.py - hit.y
         levers = x * meets.ny - y * meets.nx, -x * meets.nx - y * meets.ny
+        reached = meets.on & (meets.depth + depth <= SKIN)
 
         def contact(carry: Any, row: Any) -> Any:
             vx, vy, w = carry
             pn, pt, on, nx, ny, ln, lt = row
             p = pt - (ny * vx - nx * vy + lt * w) / (im + ii * lt * lt)
-            d = jnp.where(on, jnp.clip(p, -FRICTION * pn, FRICTION * pn) - pt, 0.0)
+            d = jnp.where(on, jnp.clip(p, -friction * pn, friction * pn) - pt, 0.0)
             pt, vx, vy, w = pt + d, vx + im * d * ny, vy - im * d * nx, w + ii * d * lt
             p = pn - (nx * vx + ny * vy + ln * w) / (im + ii * ln * ln)
             d = jnp.where(on, jnp.maximum(p, 0.0) - pn, 0.0)
@@ -734,7 +795,7 @@ def arrive(ground: Any, part: Bodies, before: Bodies) -> tuple[Bodies, Any, Any]
 
         def sweep(_: Any, carry: Any) -> Any:
             speeds, pn, pt = carry
-            rows = (pn, pt, meets.on, meets.nx, meets.ny, *levers)
+            rows = (pn, pt, reached, meets.nx, meets.ny, *levers)
             speeds, (pn, pt) = lax.scan(contact, speeds, rows)
             return speeds, pn, pt
 
@@ -744,15 +805,16 @@ def arrive(ground: Any, part: Bodies, before: Bodies) -> tuple[Bodies, Any, Any]
 
     def once(carry: Any) -> Any:
         rounds, _, part, start, left, arrived, touched = carry
-        now = find_contacts(ground, part, True, SLOP)
+        now = find_contacts(given, part, True, SLOP)
         # The same point of the part at the start of the motion: how far it came along the normal.
         c, s, c0, s0 = jnp.cos(part.a), jnp.sin(part.a), jnp.cos(start.a), jnp.sin(start.a)
         x, y = now.px - part.x, now.py - part.y
         u, v = c * x + s * y, c * y - s * x
         ox, oy = start.x + c0 * u - s0 * v, start.y + s0 * u + c0 * v
         moved = now.nx * (now.px - ox) + now.ny * (now.py - oy)
-        was = now.depth - moved
-        meets = now.on & (now.depth < SLOP) & (was > 0) & (was < 1)
+        end = now.depth + depth
+        was = end - moved
+        meets = now.on & (end < SLOP) & (was > 0) & (was < 1)
         share = jnp.clip((was - SLOP) / jnp.maximum(-moved, 1e-6), 0.0, 1.0)
         when = jnp.where(meets, share, 2.0).min(0)
         on = when <= 1
@@ -761,8 +823,8 @@ def arrive(ground: Any, part: Bodies, before: Bodies) -> tuple[Bodies, Any, Any]
         hit = part._replace(
             **{n: getattr(start, n) + share * (getattr(part, n) - getattr(start, n)) for n in "xya"}
         )
-        contacts = find_contacts(ground, hit, on, SKIN)
-        hit = lax.fori_loop(0, 3, lambda _, hit: push_all_out(hit, contacts, 0.75, on)[0], hit)
+        contacts = find_contacts(given, hit, on, SKIN)
+        hit = lax.fori_loop(0, 3, lambda _, hit: push_all_out(hit, contacts, depth, 0.75, on)[0], hit)
         hit = meet(hit, contacts)
         left = left * (1 - share)
         spent = hit._replace(

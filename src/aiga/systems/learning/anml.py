@@ -1,0 +1,485 @@
+"""ANML and OML: representations in which one class after the other can be learnt without forgetting.
+
+Beaulieu, Frati, Miconi, Lehman, Stanley, Clune, Cheney 2020, "Learning to Continually Learn", arXiv
+2002.09571; Javed, White 2019, "Meta-Learning Representations for Continual Learning", arXiv 1905.12588. Here
+they learn the characters of `worlds/glyphs`, where the papers have Omniglot.
+
+A meta-iteration is `ANML._iterate`. The prediction network forgets one class: its output's weights are drawn
+anew. It then sees twenty writings of that class, one after the other, a step of gradient descent each. What
+it has come to is judged on those twenty and on 64 images of any class, and Adam moves the weights it started
+from against the slope of that. In ANML a second network, the neuromodulatory one, looks at the same image and
+multiplies the features before the last layers by numbers from 0 to 1: the gate. It holds still while a class
+is learnt and is moved by Adam alone. In OML there is no gate, and the convolutions hold still too.
+
+The meta-test is `ANML.judge`: hundreds of classes that were never seen, fifteen images of each, every image
+once and a class at a time, on new outputs; then it is asked for those images and for five others of each.
+Only the layers after the features learn. Its learning rate is chosen on the alphabets to choose by. The
+oracle is the same with the images shuffled, in one pass too, at its own best rate.
+
+`pretrained` and `random` are the controls: the prediction network trained on as many images drawn at random,
+and the one that nobody trained. Their presets have their features `standardised`, without which every class
+overwrites the others and the controls are worth next to nothing. The papers' networks are preset `published`,
+but for OML's six convolutions and two layers of 1,024, where ours has ANML's prediction network and `hidden`.
+
+Where the papers leave a choice it is a switch. The text of Beaulieu et al. is read here as a network without
+normalisation and with second-order gradients; the code they released is said to go through the inner loop in
+first order (`inner.gradient first`), and to normalise each image by itself, as batches of one image under
+batch normalisation come to (`normalised`).
+
+Axis letters: B images, C classes, F features, K writings, R rates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from aiga.brains import MLP
+from aiga.brains.convolution import convolve, pooled
+from aiga.interfaces import Array, Event, Key
+from aiga.learners import inner_loop
+from aiga.learners.inner_loop import UNROLLED, InnerLoop, Meta
+from aiga.worlds import glyphs
+
+Learner = Literal["anml", "oml", "pretrained", "random"]
+Part = Literal["valid", "test"]
+LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and others to be asked for
+CHUNK = 100  # images whose features are found at a time
+BLOCK = 60  # steps that share one pass through the weights
+ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
+
+
+@dataclass(frozen=True)
+class Config:
+    """The numbers; widths are `lite`, the rest the papers'. ValueError, naming the field, for what
+    cannot be."""
+
+    learner: Learner = "anml"
+    filters: int = 32  # of each of the prediction network's three convolutions
+    gate_filters: int = 16  # of the neuromodulatory network's
+    hidden: tuple[int, ...] = ()  # layers between the features and the outputs; none: the head is linear
+    normalised: bool = False  # each channel of an image by itself, after each convolution
+    standardised: bool = False  # in the meta-test features have mean 0 and deviation 1 on what was trained on
+    reset: Literal["random", "zero"] = "zero"  # what the weights of a class that was forgotten are
+    rate: float = 0.001  # Adam's
+    inner_rate: float = 0.1
+    remember: int = 64  # images of any class, that what was learnt is judged on besides its own
+    writings: int = 20  # of each class to train on
+    iterations: int = 50  # of the meta-learner, in one step of the system
+    test_every: int = 500  # meta-iterations
+    sizes: tuple[int, ...] = (100,)  # numbers of classes that a run is tested on
+    rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the meta-test
+    world: glyphs.Config = field(default_factory=glyphs.Config)
+    inner: inner_loop.Config = field(default_factory=lambda: inner_loop.Config(steps=20, stream=True))
+
+    def __post_init__(self) -> None:
+        for name, kind in (("learner", Learner), ("reset", Literal["random", "zero"])):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
+        for name in ("filters", "gate_filters", "remember", "writings", "iterations", "test_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
+        for name in ("rate", "inner_rate"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name}: greater than 0, not {getattr(self, name)!r}")
+        for name in ("hidden", "sizes"):
+            if any(size < 1 for size in getattr(self, name)):
+                raise ValueError(f"{name}: numbers of at least 1, not {getattr(self, name)}")
+        if not self.rates or not all(0 < rate < np.inf for rate in self.rates):
+            raise ValueError(f"rates: numbers greater than 0, at least one, not {self.rates}")
+        if self.inner.gradient not in UNROLLED:
+            raise ValueError(f"inner.gradient: one of {', '.join(UNROLLED)}, not {self.inner.gradient}")
+        if not self.inner.stream:
+            raise ValueError("inner.stream: must be true, as every image is seen once")
+        if not 1 <= self.inner.steps <= self.writings:
+            raise ValueError(f"inner.steps: from 1 to the {self.writings} writings, not {self.inner.steps}")
+        if self.world.size < 18:
+            raise ValueError(f"world.size: at least 18 for three convolutions, not {self.world.size}")
+
+
+class Weights(NamedTuple):
+    """Of both networks. A layer of convolution is filters f32[3, 3, in, out] and biases f32[out], and scales
+    f32[out] where channels are normalised; a layer of the others W f32[in, out] and b f32[out]."""
+
+    gate: Any  # three convolutions and one layer to the F features; () where there is no gate
+    body: Any  # three convolutions; () where what is given are features
+    head: Any  # the layers from features to classes
+
+
+class Told(NamedTuple):
+    """Images, or their features, with what the gate says of them, and their classes."""
+
+    x: Any  # f32[B, size, size], or f32[B, F]
+    gate: Any  # f32[B, F]; () where there is none
+    y: Any  # i32[B]
+
+
+@dataclass(frozen=True)
+class State:
+    """The meta-learner between two steps."""
+
+    iteration: int  # meta-iterations so far
+    start: Weights
+    adam: Any
+    test: Array  # u32[2], the key of what is random in the meta-test
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a meta-test, the share of right answers by class in the order in which they came."""
+
+    rate: float  # the best of those on the alphabets to choose by
+    chosen_by: float  # what it scores there, on images held out
+    learnt: np.ndarray  # f32[C], on the images that were learnt from
+    held_out: np.ndarray  # f32[C]
+
+
+class Firing(NamedTuple):
+    """On how many of some images each feature fires, before the gate and after it."""
+
+    before: np.ndarray  # f32[F], shares
+    after: np.ndarray  # f32[F]
+
+
+@dataclass(frozen=True)
+class ANML:
+    """The system."""
+
+    config: Config = Config()
+
+    def init(self, key: Key) -> State:
+        """Weights as He et al. 2015 (arXiv 1502.01852) draw them for rectifiers, biases 0, scales 1."""
+        config = self.config
+        gating, seeing, answering, testing = jax.random.split(key, 4)
+        gate: Any = ()
+        if config.learner == "anml":
+            *layers, last = jax.random.split(gating, 4)
+            width = config.gate_filters
+            convolutions = self._convolutions(layers, width)
+            gate = (convolutions, drawn(last, (width * self._places, self.features_count)))
+        body = self._convolutions(jax.random.split(seeing, 3), config.filters)
+        head = self._head(answering, self._classes)
+        start = Weights(gate, body, head)
+        return jax.device_get(State(0, start, self._adam.init(start), jax.random.key_data(testing)))
+
+    def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
+        """`iterations` meta-iterations; whenever `test_every` of them are over, the meta-test of `sizes`."""
+        config, before = self.config, state.iteration
+        metrics: dict[str, Any] = {}
+        if config.learner != "random":
+            start, adam, loss = jax.device_get(self._learn(key, state.start, state.adam, self.images))
+            state, metrics = replace(state, start=start, adam=adam), {"loss": float(loss)}
+        state = replace(state, iteration=before + config.iterations)
+        metrics = {"meta_iterations": state.iteration, **metrics}
+        if before // config.test_every == state.iteration // config.test_every:
+            return state, [Event("metric", metrics)]
+        firing, tests = self.firing(state), []
+        for count in config.sizes:
+            judged = self.judge(state, count)
+            learnt, held_out = float(judged.learnt.mean()), float(judged.held_out.mean())
+            metrics |= {f"accuracy_{count}": held_out, f"learnt_{count}": learnt}
+            tests += [{"classes": count, "rate": judged.rate, "learnt": learnt, "held_out": held_out,
+                       "by_class": judged.held_out}]  # fmt: skip
+        for when, share in firing._asdict().items():
+            metrics[f"active_{when}"] = float(share.mean())
+        data = {"meta_iterations": state.iteration, "tests": tests, **firing._asdict()}
+        return state, [Event("metric", metrics), Event("meta_test", data)]
+
+    def worth(self, start: Weights, x: Any, y: Any) -> Any:
+        """What `start` is worth for learning to come: the loss f32[] on images `x` f32[B, size, size] of
+        classes `y` i32[B] after a step on each of the first `inner.steps` of them, in turn."""
+        meta, train, every = self._task(start, x, y)
+        return self._loop.worth(meta, train, every)[0]
+
+    def adapted(self, start: Weights, x: Any, y: Any) -> Weights:
+        """The weights after those steps."""
+        meta, train, _ = self._task(start, x, y)
+        key = jax.random.key(0)
+        learnt = self._loop.learn(meta, key, self._loop.init(key, meta.start), train)[0].weights
+        return start._replace(**{name: part for name, part in learnt._asdict().items() if part})
+
+    def forgetting(self, key: Key, head: Any, which: Any) -> Any:
+        """The head with the weights of class `which` i32[] as they are before anything is learnt of it."""
+        *hidden, (matrix, bias) = head
+        fresh = jnp.zeros(len(matrix), jnp.float32)
+        if self.config.reset == "random":
+            fresh = drawn(key, (len(matrix), 1))[0][:, 0]
+        return (*hidden, (matrix.at[:, which].set(fresh), bias.at[which].set(0)))
+
+    def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
+        """The meta-test on `count` classes, one after the other; of the oracle where they are `mixed`."""
+        valid, test = (self._tested(state, part, count, mixed) for part in ("valid", "test"))
+        scores = valid[1].mean(1)
+        best = int(scores.argmax())
+        return Judged(self.config.rates[best], float(scores[best]), test[0][best], test[1][best])
+
+    def firing(self, state: State) -> Firing:
+        """On images of the alphabets to choose by, two of each class."""
+        classes = glyphs.classes(self.config.world, glyphs.split(self.config.world).valid)
+        images = glyphs.images(self.config.world, classes, np.arange(2))
+        both = self._firing(state.start, images.reshape(-1, *images.shape[2:]))
+        return Firing(*(np.asarray(part) for part in both))
+
+    def online(
+        self, head: Any, learn: Array, ask: Array, order: Array, rates: Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Right answers f32[R, C] to features `learn` f32[C, K, F] and to `ask` f32[C, J, F], for each rate.
+
+        `head` takes a step of gradient descent on every entry of `learn` in `order` i[C * K].
+        """
+        count, each, width = learn.shape
+        x, y = learn.reshape(-1, width)[order], (order // each).astype(jnp.int32)
+        train = self._linear if len(head) == 1 else self._deep
+
+        def right(weights: Any, features: Any) -> Any:
+            answers = self._answers(weights, features).argmax(-1)
+            return (answers == jnp.arange(count)[:, None]).mean(1, dtype=jnp.float32)
+
+        def score(rate: Any) -> tuple[Any, Any]:
+            weights = train(head, x, y, rate)
+            return right(weights, learn), right(weights, ask)
+
+        return jax.lax.map(score, jnp.asarray(rates, jnp.float32))
+
+    @property
+    def features_count(self) -> int:
+        """F."""
+        return self._places * self.config.filters
+
+    def features(self, start: Weights, images: Any) -> tuple[Any, Any]:
+        """f32[B, F] of images f32[B, size, size] before and after the gate."""
+        before = self._seen(start.body, images)
+        return before, self._gated(before, self._gate(start, images))
+
+    @property
+    def _places(self) -> int:
+        """Pixels that are left after three convolutions."""
+        side = ((self.config.world.size - 2) // 2 - 2) // 2 - 2
+        return side * side
+
+    @property
+    def _classes(self) -> int:
+        return len(glyphs.split(self.config.world).train) * self.config.world.characters
+
+    @cached_property
+    def _adam(self) -> optax.GradientTransformation:
+        return optax.scale_by_adam()
+
+    @cached_property
+    def _loop(self) -> InnerLoop:
+        return InnerLoop(self._loss, self.config.inner)
+
+    @cached_property
+    def images(self) -> Any:
+        """u8[C, K, size, size] to train on."""
+        world = self.config.world
+        classes = glyphs.classes(world, glyphs.split(world).train)
+        return jnp.asarray(glyphs.images(world, classes, np.arange(self.config.writings)))
+
+    # The networks.
+
+    def _convolutions(self, keys: Any, filters: int) -> Any:
+        layers = []
+        for key, channels in zip(keys, (1, filters, filters), strict=True):
+            layer = drawn(key, (3, 3, channels, filters))
+            layers.append((*layer, jnp.ones(filters, jnp.float32)) if self.config.normalised else layer)
+        return tuple(layers)
+
+    def _head(self, key: Key, classes: int) -> Any:
+        sizes = (self.features_count, *self.config.hidden, classes)
+        keys = jax.random.split(key, len(sizes) - 1)
+        *hidden, last = (drawn(key, shape) for key, *shape in zip(keys, sizes[:-1], sizes[1:], strict=True))
+        return (*hidden, jax.tree.map(jnp.zeros_like, last) if self.config.reset == "zero" else last)
+
+    def _seen(self, layers: Any, images: Any) -> Any:
+        """f32[B, H * W * filters] of images f32[B, size, size]."""
+        x = images[..., None]
+        for depth, (filters, bias, *scale) in enumerate(layers):
+            # Within a scan JAX's own convolution takes ten times as long on a CPU.
+            x = convolve(x, filters)
+            if scale:
+                mean, variance = x.mean((-3, -2), keepdims=True), x.var((-3, -2), keepdims=True)
+                x = (x - mean) * jax.lax.rsqrt(variance + 1e-5) * scale[0]
+            # The rectifier comes after the pooling, which it commutes with, and has a quarter of the work.
+            x = jax.nn.relu((pooled(x) if depth < 2 else x) + bias)
+        return x.reshape(len(images), -1)
+
+    def _gate(self, start: Weights, images: Any) -> Any:
+        """f32[B, F], from 0 to 1."""
+        if not start.gate:
+            return ()
+        layers, (matrix, bias) = start.gate
+        return jax.nn.sigmoid(self._seen(layers, images) @ matrix + bias)
+
+    def _gated(self, features: Any, gate: Any) -> Any:
+        return features if isinstance(gate, tuple) else features * gate
+
+    def _answers(self, head: Any, features: Any) -> Any:
+        sizes = (head[0][0].shape[0], *(bias.shape[0] for _, bias in head))
+        return MLP(sizes, "relu", "identity").act(head, (), features)[0]
+
+    def _loss(self, weights: Weights, told: Told) -> Any:
+        """Cross entropy, f32[]."""
+        features = self._seen(weights.body, told.x) if weights.body else told.x
+        answers = self._answers(weights.head, self._gated(features, told.gate))
+        return optax.softmax_cross_entropy_with_integer_labels(answers, told.y).mean()
+
+    # Meta-training.
+
+    def _iterate(self, now: tuple[Weights, Any], key: Key, images: Any) -> tuple[tuple[Weights, Any], Any]:
+        """One meta-iteration."""
+        start, adam = now
+        choosing, ordering, resetting, remembering = jax.random.split(key, 4)
+        steps, remember = self.config.inner.steps, self.config.remember
+        if self.config.learner == "pretrained":
+            told = self._some(remembering, images, steps + remember)
+            loss, slope = jax.value_and_grad(self._loss)(start, told)
+        else:
+            which = jax.random.randint(choosing, (), 0, len(images), jnp.int32)
+            turns = jax.random.permutation(ordering, images.shape[1])[:steps]
+            some = self._some(remembering, images, remember)
+            x = jnp.concatenate([_scaled(images[which, turns]), some.x])
+            y = jnp.concatenate([jnp.full(steps, which), some.y])
+            start = start._replace(head=self.forgetting(resetting, start.head, which))
+            loss, slope = jax.value_and_grad(self.worth)(start, x, y)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
+            stride, adam = self._adam.update(slope, adam)
+        start = jax.tree.map(lambda w, d: w - self.config.rate * d, start, stride)
+        return (start, adam), loss
+
+    def _task(self, start: Weights, x: Any, y: Any) -> tuple[Meta, Told, Told]:
+        """What adapts, to what, and what it is judged on."""
+        gate, adapting = self._gate(start, x), start._replace(gate=())
+        if self.config.learner == "oml":
+            # What does not adapt is the same at every step.
+            x, adapting = self._gated(self._seen(start.body, x), gate), Weights((), (), start.head)
+            gate = ()
+        every, steps = Told(x, gate, y), self.config.inner.steps
+        train = jax.tree.map(lambda leaf: leaf[:steps, None], every)
+        rates, adapts = (inner_loop.alike(adapting, each) for each in (self.config.inner_rate, 1.0))
+        return Meta(adapting, rates, adapts), train, every
+
+    def _some(self, key: Key, images: Any, count: int) -> Told:
+        """Images of any class, `count` of them."""
+        classes, each = images.shape[:2]
+        drawn = jax.random.randint(key, (count,), 0, classes * each, jnp.int32)
+        return Told(_scaled(images[drawn // each, drawn % each]), (), drawn // each)
+
+    @cached_property
+    def _learn(self) -> Any:
+        def learn(key: Key, start: Weights, adam: Any, images: Any) -> tuple[Weights, Any, Any]:
+            keys = jax.random.split(key, self.config.iterations)
+            (start, adam), losses = jax.lax.scan(
+                lambda now, key: self._iterate(now, key, images), (start, adam), keys
+            )
+            return start, adam, losses.mean()
+
+        return jax.jit(learn)
+
+    # The meta-test.
+
+    def exam(self, part: Part, count: int) -> Array:
+        """Images u8[C, 20, size, size] of the first `count` characters of a part's alphabets, the last five
+        to be asked for. Where the world's characters are too few, alphabets have more."""
+        world = self.config.world
+        alphabets = getattr(glyphs.split(world), part)
+        longer = replace(world, characters=max(world.characters, -(-count // len(alphabets))))
+        return glyphs.images(world, glyphs.classes(longer, alphabets)[:count], np.arange(LEARN + ASK))
+
+    def _tested(self, state: State, part: Part, count: int, mixed: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Right answers f32[R, C] to what was learnt and to what was held out."""
+        order = np.arange(count * LEARN)
+        if mixed:
+            order = np.random.default_rng(count).permutation(order)
+        rates = np.asarray(self.config.rates, np.float32)
+        images, known = self.exam(part, count), self.images[:, 0]
+        learnt, held_out = self._test(state.start, state.test, images, known, order, rates)
+        return np.asarray(learnt), np.asarray(held_out)
+
+    @cached_property
+    def _test(self) -> Any:
+        def test(
+            start: Weights, key: Any, images: Any, known: Any, order: Any, rates: Any
+        ) -> tuple[Any, Any]:
+            count, each = images.shape[:2]
+            _, features = self._in_chunks(start, images.reshape(-1, *images.shape[2:]))
+            if self.config.standardised:
+                _, others = self._in_chunks(start, known)
+                # Units that hardly ever fire are not to count for more than the others.
+                unit = others.std(0) + 0.1 * others.std()
+                features = (features - others.mean(0)) / unit
+            features = features.reshape(count, each, -1)
+            *_, last = self._head(jax.random.wrap_key_data(key, impl="threefry2x32"), count)
+            head = (*start.head[:-1], last)
+            return self.online(head, features[:, :LEARN], features[:, LEARN:], order, rates)
+
+        return jax.jit(test)
+
+    @cached_property
+    def _firing(self) -> Any:
+        def firing(start: Weights, images: Any) -> Any:
+            def shares(features: Any) -> Any:
+                fires = features > ACTIVE * features.max(-1, keepdims=True)
+                return fires.mean(0, dtype=jnp.float32)
+
+            return tuple(map(shares, self._in_chunks(start, images)))
+
+        return jax.jit(firing)
+
+    def _in_chunks(self, start: Weights, images: Any) -> tuple[Any, Any]:
+        """Features of u8[B, size, size] before and after the gate. All at once would take too much memory."""
+        count = len(images)
+        whole = jnp.pad(images, [(0, -count % CHUNK), (0, 0), (0, 0)])
+        chunks = whole.reshape(-1, CHUNK, *images.shape[1:])
+        both = jax.lax.map(lambda some: self.features(start, _scaled(some)), chunks)
+        before, after = (part.reshape(len(whole), -1)[:count] for part in both)
+        return before, after
+
+    def _linear(self, head: Any, x: Any, y: Any, rate: Any) -> Any:
+        """One layer after a step on each of `x` f32[B, F] in turn.
+
+        The weights change once in a block: until then what a step adds to later answers is its error times
+        the product of the two images. The sums are those of single steps.
+        """
+        ((matrix, bias),) = head
+        size = max(size for size in range(1, BLOCK + 1) if len(y) % size == 0)
+
+        def block(now: Any, examples: Any) -> tuple[Any, None]:
+            (matrix, bias), (x, y) = now, examples
+            before, alike = x @ matrix + bias, x @ x.T + 1
+
+            def step(errors: Any, k: Any) -> tuple[Any, None]:
+                answer = jax.nn.softmax(before[k] - rate * (alike[k] @ errors))
+                return errors.at[k].set(answer - jax.nn.one_hot(y[k], len(answer), dtype=jnp.float32)), None
+
+            errors = jax.lax.scan(step, jnp.zeros_like(before), jnp.arange(size))[0]
+            return (matrix - rate * (x.T @ errors), bias - rate * errors.sum(0)), None
+
+        blocks = x.reshape(-1, size, x.shape[-1]), y.reshape(-1, size)
+        return (jax.lax.scan(block, (matrix, bias), blocks)[0],)
+
+    def _deep(self, head: Any, x: Any, y: Any, rate: Any) -> Any:
+        """Several layers after a step on each of `x` f32[B, F] in turn."""
+        loop = InnerLoop(self._loss, inner_loop.Config(steps=len(y), stream=True))
+        weights = Weights((), (), head)
+        meta = Meta(weights, jax.tree.map(lambda _: rate, weights), inner_loop.alike(weights, 1.0))
+        key, told = jax.random.key(0), Told(x[:, None], (), y[:, None])
+        return loop.learn(meta, key, loop.init(key, weights), told)[0].weights.head
+
+
+def drawn(key: Key, shape: Any) -> tuple[jax.Array, jax.Array]:
+    """Weights f32[..., in, out] of variance 2 / inputs, and biases f32[out] of 0."""
+    inputs = int(np.prod(shape[:-1]))
+    weights = jax.random.normal(key, tuple(shape), jnp.float32) * np.float32(np.sqrt(2 / inputs))
+    return weights, jnp.zeros(shape[-1], jnp.float32)
+
+
+def _scaled(images: Any) -> Any:
+    """Ink from 0 to 1."""
+    return images.astype(jnp.float32) / 255
