@@ -34,9 +34,9 @@ class ActorCritic:
     """A brain whose output is a `Judgement`: observations f32[O] to a policy over `actions`, and a value.
 
     `actions` are as many choices or, if `continuous`, as many numbers. With `recurrent` = H > 0 an LSTM of H
-    units stands before both networks; it learns from the policy alone, the critic reads it as it is.
-    `deviation` is that of a continuous policy at first. Raises ValueError, naming the field, for numbers that
-    are not positive.
+    units stands before both networks; it learns from the policy alone and the critic reads it as it is. If it
+    is `shared`, it learns from the critic too, for which rewards should be scaled. `deviation` is that of a
+    continuous policy at first. Raises ValueError, naming the field, for numbers that are not positive.
     """
 
     observations: int
@@ -44,6 +44,7 @@ class ActorCritic:
     continuous: bool = False
     hidden: tuple[int, ...] = (64, 64)
     recurrent: int = 0
+    shared: bool = False
     deviation: float = 1.0  # 0.5 where actions are of order 1, say Andrychowicz et al.
 
     def __post_init__(self) -> None:
@@ -95,7 +96,7 @@ class ActorCritic:
         if not self.recurrent:
             return self._judge(weights, observation, observation), memory
         memory = remember(weights.memory, memory, observation)
-        return self._judge(weights, memory[0], jax.lax.stop_gradient(memory[0])), memory
+        return self._judge(weights, memory[0], self._read(memory[0])), memory
 
     def unroll(
         self, weights: Weights, memory: tuple[jax.Array, ...], observations: Any, begun: Any
@@ -107,8 +108,12 @@ class ActorCritic:
         if not self.recurrent:
             return self._judge(weights, observations, observations)
         seen = remembered(weights.memory, memory, observations, begun)
+        return self._judge(weights, seen, self._read(seen))
+
+    def _read(self, seen: jax.Array) -> jax.Array:
+        """What the critic is given of the LSTM's output."""
         # The value's errors, in units of the return, would drown what the policy asks of the LSTM.
-        return self._judge(weights, seen, jax.lax.stop_gradient(seen))
+        return seen if self.shared else jax.lax.stop_gradient(seen)
 
     def _judge(self, weights: Weights, seen: Any, judged: Any) -> Judgement:
         answer, _ = self.actor.act(weights.actor, (), seen)

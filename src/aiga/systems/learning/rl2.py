@@ -50,17 +50,16 @@ class Config:
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     units: int = 48  # of the LSTM
     learner: Learner = "ppo"
-    trials: int = 512  # of an update, each on a task of its own
-    updates: int = 20  # in one step of the system
-    rate: float = 0.0015  # Adam's, falling to a tenth
-    entropy: float = 0.1  # its weight, falling to nothing
-    anneal: int = 400  # updates in which both fall, and the discount goes from the first to the last
+    trials: int = 256  # of an update, each on a task of its own
+    updates: int = 50  # in one step of the system
+    rate: float = 0.003  # Adam's, falling to a tenth
+    entropy: float = 0.05  # its weight, falling to nothing
+    anneal: int = 1500  # updates in which both fall
     clip: float = 0.2  # of `ppo`
-    epochs: int = 3  # of `ppo`
-    minibatches: int = 4  # of `ppo`, in each epoch
-    discount: float = 0.95  # at last
-    discount_first: float = 0.9
-    trace: float = 0.95  # lambda of the advantages
+    epochs: int = 1  # of `ppo`: new trials cost less than what a second pass over old ones does
+    minibatches: int = 8  # of `ppo`, in each epoch
+    discount: float = 1.0
+    trace: float = 0.9  # lambda of the advantages
     test_tasks: int = 2000  # the same ones throughout a run, drawn apart from those to learn on
 
     def __post_init__(self) -> None:
@@ -74,8 +73,7 @@ class Config:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
         for name, most in (
-            ("rate", np.inf), ("entropy", np.inf), ("clip", np.inf), ("discount", 1),
-            ("discount_first", 1), ("trace", 1),
+            ("rate", np.inf), ("entropy", np.inf), ("clip", np.inf), ("discount", 1), ("trace", 1),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
@@ -119,7 +117,7 @@ class RL2:
     def init(self, key: Key) -> State:
         """New weights. ValueError, naming the field, where the task cannot be made."""
         drawing, testing = jax.random.split(key)
-        learner = self._learner.init(drawing, self._learner.brain.init(drawing))
+        learner = self._learner.init(drawing, self._weights(drawing))
         return jax.device_get(State(0, learner, jax.random.key_data(testing)))
 
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
@@ -167,9 +165,18 @@ class RL2:
         config, trial = self.config, self._trial
         _, view = jax.eval_shape(lambda key: trial.reset(key, trial.world.sample(key)), jax.random.key(0))
         (observations,) = view.observation.shape
-        brain = ActorCritic(observations, trial.actions, hidden=(), recurrent=config.units)
+        brain = ActorCritic(observations, trial.actions, hidden=(), recurrent=config.units, shared=True)
         epochs, minibatches = (config.epochs, config.minibatches) if config.learner == "ppo" else (1, 1)
-        return ppo.PPO(brain, (observations,), ppo.Config(epochs, minibatches, standardise=False))
+        fixed = ppo.Config(epochs, minibatches, standardise=False, scale_rewards=True)
+        return ppo.PPO(brain, (observations,), fixed)
+
+    def _weights(self, key: jax.Array) -> Any:
+        """First ones: the brain's, but the LSTM forgets less (Jozefowicz et al. 2015, PMLR 37) and the policy
+        is not scaled down, as what goes back through it would be lost in Adam's epsilon."""
+        units, weights = self.config.units, self._learner.brain.init(key)
+        matrix, bias = weights.memory
+        actor = tuple((100 * each, offset) for each, offset in weights.actor)
+        return weights._replace(actor=actor, memory=(matrix, bias.at[units : 2 * units].add(1)))
 
     def _knobs(self, update: Any) -> ppo.Knobs:
         """Those of an update. In a single pass no ratio leaves 1, so of `a2c` nothing is clipped."""
@@ -179,16 +186,9 @@ class RL2:
             rate=config.rate * jnp.maximum(left, 0.1),
             clip=config.clip,
             entropy=config.entropy * left,
-            discount=self._discount(update),
+            discount=config.discount,
             trace=config.trace,
         )
-
-    def _discount(self, update: Any) -> Any:
-        """Of an update: short sight is learnt by soon, and how far it goes grows by the same factor each
-        time."""
-        first, last = 1 - self.config.discount_first, 1 - self.config.discount
-        done = jnp.minimum(jnp.float32(update) / self.config.anneal, 1)
-        return 1 - jnp.maximum(first, 1e-4) ** (1 - done) * jnp.maximum(last, 1e-4) ** done
 
     def _trials(self, key: Key, learner: ppo.State, count: int) -> tuple[Any, Experience]:
         """`count` trials, each on a course of its own."""
@@ -196,7 +196,8 @@ class RL2:
         trial, player, weights = self._trial, self._learner.player, self._learner.playing(learner)
         courses = jax.vmap(trial.world.sample)(jax.random.split(drawing, count))
         stage = enter(trial, player, entering, courses)
-        _, seen = collect(trial, player, weights, playing, stage, courses, self._steps)
+        discount = self.config.discount
+        _, seen = collect(trial, player, weights, playing, stage, courses, self._steps, discount)
         return courses, seen
 
     def _update(self, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple[ppo.State, Any], Any]:
