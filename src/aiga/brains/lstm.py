@@ -18,8 +18,8 @@ Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory:
     """One step: output and cell f32[..., H] from those before and `signal` f32[..., I].
 
-    `weights` are a matrix f32[I + H, 4 H] and a bias f32[4 H], of the input gate, the forget gate, what is new
-    and the output gate.
+    `weights` are a matrix f32[I + H, 4 H] and a bias f32[4 H], of the input gate, the forget gate, what is
+    new and the output gate.
     """
     output, cell = memory
     let_in, keep, new, let_out = _gates(weights, jnp.concatenate([signal, output], -1))
@@ -31,9 +31,9 @@ def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory
 def remembered(weights: Any, memory: tuple[jax.Array, ...], signals: Any, begun: Any) -> jax.Array:
     """All outputs f32[S, R, H] of S steps of `signals` f32[S, R, I], beginning with `memory` [R, H].
 
-    Where `begun` bool[S, R] the memory is nothing before the step. The same as `remember` step by step, and so
-    are its gradients. They keep outputs and cells alone and work the gates out anew: on a CPU that costs less
-    than the way of all gates to the main memory and back.
+    Where `begun` bool[S, R] the memory is nothing before the step. The same as `remember` step by step, and
+    so are its gradients. They keep outputs and cells alone and work the gates out anew: on a CPU that costs
+    less than the way of all gates to the main memory and back.
     """
     return _forward(weights, memory, signals, begun)[0]
 
