@@ -132,14 +132,15 @@ class InnerLoop:
         after = self._end(meta, weights, experience)
         return State(after), {"before": before, "after": self.loss(after, experience)}
 
-    def curve(self, meta: Meta, train: Any, valid: Any, steps: int) -> jax.Array:
-        """Losses f32[steps + 1] on `valid` after 0, 1, ... steps on `train`."""
+    def curve(self, meta: Meta, train: Any, valid: Any, steps: int, score: Loss | None = None) -> jax.Array:
+        """Scores f32[steps + 1] on `valid` after 0, 1, ... steps on `train`; losses, if no other is given."""
+        score = score or self.loss
 
         def step(now: Any, _: Any) -> tuple[Any, Any]:
-            return self._step(meta, now, train), self.loss(now, valid)
+            return self._step(meta, now, train), score(now, valid)
 
-        weights, losses = jax.lax.scan(step, meta.start, length=steps)
-        return jnp.append(losses, self.loss(weights, valid))
+        weights, scores = jax.lax.scan(step, meta.start, length=steps)
+        return jnp.append(scores, score(weights, valid))
 
     def gradient(
         self, meta: Meta, key: Key, train: Any, valid: Any, importance: Any = None
