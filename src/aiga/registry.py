@@ -209,9 +209,21 @@ def _maml_config() -> Any:
 
 
 def _maml(config: Any) -> System[Any]:
+    from aiga.runs.errors import RunError
     from aiga.systems.learning.maml import MAML
 
-    return MAML(config)
+    try:
+        system = MAML(config)
+        system.check()
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return system
+
+
+def _maml_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+    from aiga.learnt_starts import told
+
+    return told(config, events)
 
 
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
@@ -381,11 +393,12 @@ SYSTEMS: dict[str, Entry] = {
         study=Study(("improvement", "tasks"), _automl_zero_study, _automl_zero_best, _automl_zero_shortened),
     ),
     "maml": Entry(
-        "first weights from which few examples are enough, on sinusoids (Finn et al. 2017)",
+        "first weights from which few examples are enough, of sinusoids or images (Finn et al. 2017)",
         config=_maml_config,
         build=_maml,
         preset="sine",
         panels=("curves", "share"),
+        told=_maml_told,
     ),
 }
 
@@ -436,6 +449,12 @@ def _bench_glyphs() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_meta() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.meta import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
@@ -445,4 +464,5 @@ BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "page": _bench_page,
     "programs": _bench_programs,
     "glyphs": _bench_glyphs,
+    "meta": _bench_meta,
 }

@@ -25,7 +25,7 @@ class Lessons(Protocol):
 
     told: str  # what the score is: mse, accuracy
     data: str  # SHA-256 of the images tasks are drawn from; empty for tasks that are made up
-    together: int  # tasks judged side by side; 0: all, where memory is no matter
+    together: int  # tasks side by side; 0: all
 
     @property
     def train(self) -> Any:
@@ -84,7 +84,8 @@ class Characters:
     ValueError, naming the field, for a source that cannot be read and numbers that it does not have.
     """
 
-    told, together = "accuracy", 8
+    # What a few tasks work on stays in a processor's cache, and judging many needs no more memory.
+    told, together = "accuracy", 4
 
     def __init__(
         self, source: str, part: str, ways: int, shots: int, turns: bool, filters: int, halves: Halves

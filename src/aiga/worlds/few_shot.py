@@ -88,7 +88,9 @@ def draw(key: Key, images: Any, ways: int, shots: int, queries: int) -> tuple[Ex
     if not 1 <= ways <= classes:
         raise ValueError(f"ways: from 1 to the {classes} classes there are, not {ways}")
     if min(shots, queries) < 0 or shots + queries > each:
-        raise ValueError(f"shots, queries: {each} images in all is what a class has, not {shots} and {queries}")
+        raise ValueError(
+            f"shots, queries: {each} images in all is what a class has, not {shots} and {queries}"
+        )
     choosing, showing = jax.random.split(key)
     # The places of the greatest of random numbers: distinct, in random order, and quicker than a permutation.
     which = jax.lax.top_k(jax.random.uniform(choosing, (classes,)), ways)[1]

@@ -59,7 +59,9 @@ def omniglot(folder: str, part: str) -> np.ndarray:
                 if named is None:
                     continue
                 if info.file_size > MOST_DRAWN:
-                    raise wrong(path, f"{info.filename}: {info.file_size} bytes, and {MOST_DRAWN} is the most")
+                    raise wrong(
+                        path, f"{info.filename}: {info.file_size} bytes, and {MOST_DRAWN} is the most"
+                    )
                 image = _image(path, info.filename, file.read(info), "L", SMALL)
                 classes.setdefault(named[1], []).append(255 - image[..., None])
     return _stacked(path, classes)
@@ -118,7 +120,16 @@ def _image(path: Path, inside: str, data: bytes, mode: str, size: int) -> np.nda
                     return np.asarray(image.convert(mode).resize((size, size), Image.Resampling.LANCZOS))
         except Image.DecompressionBombError:
             pass
-        except (OSError, EOFError, SyntaxError, TypeError, ValueError, OverflowError, struct.error, zlib.error):
+        except (
+            OSError,
+            EOFError,
+            SyntaxError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            struct.error,
+            zlib.error,
+        ):
             raise wrong(path, f"{where}no image, or damaged or cut short") from None
     raise wrong(path, f"{where}more than {MOST_PIXELS} pixels, which is the most")
 

@@ -218,13 +218,17 @@ class MAML:
                 valid = jax.tree.map(lambda *both: jnp.concatenate(both), train, valid)
             return self._loop.gradient(meta, finding, train, valid, importance)
 
-        slopes, losses = jax.vmap(slope)(jax.random.split(key, self.config.tasks))
+        slopes, losses = self._for_each(slope, jax.random.split(key, self.config.tasks))
         mean = self._learnt(jax.tree.map(lambda each: each.mean(0), slopes))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
             stride, adam = self._adam.update(mean, adam)
         moved = jax.tree.map(lambda w, d: w - self.config.rate * d, self._learnt(meta), stride)
         meta = replace(meta, **dict(zip(("start", "rates"), moved, strict=False)))
         return (meta, adam, iteration + 1), losses.mean()
+
+    def _for_each(self, task: Any, keys: Any) -> Any:
+        together = self._lessons.together
+        return jax.lax.map(task, keys, batch_size=together) if together else jax.vmap(task)(keys)
 
     @cached_property
     def _learn(self) -> Any:
@@ -244,9 +248,7 @@ class MAML:
                 train, valid = lessons.draw(key, material, config.test_queries)
                 return self._loop.curve(meta, train, valid, max(TOLD), lessons.score)
 
-            keys = jax.random.split(key, config.test_tasks)
-            together = lessons.together
-            return jax.lax.map(curve, keys, batch_size=together) if together else jax.vmap(curve)(keys)
+            return self._for_each(curve, jax.random.split(key, config.test_tasks))
 
         return jax.jit(judge)
 
