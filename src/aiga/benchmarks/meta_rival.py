@@ -1,9 +1,9 @@
 """MAML as it is written with learn2learn (Arnold et al. 2020, arXiv 2008.12284), for `benchmarks/meta`.
 
 A program of its own for a Python that has PyTorch and learn2learn, and need not have aiga. It reads from
-standard input one line of JSON after the other, {"case": a case of `meta.Case` as data, "images": path of
-u8[C, I, H, W, 1] or null, "seconds": how long}, and answers each with {"rate": tasks per second of processor time}. A case
-is set up once; what the first meta-iteration costs does not count.
+standard input one line of JSON after the other, {"case": a `meta.Case` as data, "images": path of
+u8[C, I, H, W, 1] or null, "seconds": how long}, and answers each with {"rate": tasks per second of processor
+time}. A case is set up once; what the first meta-iteration costs does not count.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def network(case: dict[str, Any]) -> Any:
     if case["task"] == "sine":
         sizes = (1, 40, 40, 1)
         layers: list[Any] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.ReLU()]
         return nn.Sequential(*layers[:-1])
     layers, seen = [], 1

@@ -1,9 +1,9 @@
 """The convolutional network of the papers on few-shot images.
 
-Vinyals et al. 2016 (Matching Networks, arXiv 1606.04080) has four blocks of 3 x 3 filters, batch normalisation,
-a rectifier and 2 x 2 max-pooling, then a linear layer. Finn, Abbeel, Levine 2017 (MAML, arXiv 1703.03400,
-section 5.2) takes 32 filters for miniImageNet, and for Omniglot 64 filters that move by two pixels in place
-of pooling. Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167) is by the images that come together,
+Vinyals et al. 2016 (Matching Networks, arXiv 1606.04080) has four blocks of 3 x 3 filters, batch
+normalisation, a rectifier and 2 x 2 max-pooling, then a linear layer. Finn, Abbeel, Levine 2017 (MAML, arXiv
+1703.03400, section 5.2) takes 32 filters for miniImageNet, and for Omniglot 64 filters that move by two pixels
+in place of pooling. Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167) is by the images that come together,
 in use as in learning ("transductive"): what the network says of an image depends on the others. Axis letters:
 B images, H and W pixels, F colours.
 """
@@ -59,7 +59,8 @@ class ConvNet:
 
     def init(self, key: jax.Array) -> tuple[tuple[jax.Array, ...], ...]:
         """Blocks of filters f32[3, 3, F, filters], scale f32[filters] and shift f32[filters], then matrix and
-        bias: normal numbers as He et al. 2015 (arXiv 1502.01852) draw them for rectifiers, scales 1, the rest 0.
+        bias: normal numbers as He et al. 2015 (arXiv 1502.01852) draw them for rectifiers, scales 1, the
+        rest 0.
         """
         *keys, last = jax.random.split(key, self.blocks + 1)
         body, seen = [], self.image[2]

@@ -1,8 +1,8 @@
 """What a meta-learner needs of a kind of tasks: a network, tasks to draw, a loss to descend, a score to tell.
 
 `Lessons` is the shape of it; `Sinusoids` are the regression of `worlds/sine`, `Characters` the classification
-of `worlds/few_shot`. What tasks are drawn from, `material`, is handed in with every draw, so that images reach
-compiled code as data. Axis letters: T examples.
+of `worlds/few_shot`. What tasks are drawn from, `material`, is handed in with every draw, so that images
+reach compiled code as data. Axis letters: T examples.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Lessons(Protocol):
 
     def draw(self, key: Key, material: Any, queries: int) -> tuple[Any, Any]:
         """A task: examples to learn it from, and others to be judged on."""
+        ...
 
     def loss(self, weights: Any, told: Any) -> jax.Array: ...
 

@@ -1,10 +1,11 @@
 """Tasks of few images: tell N classes apart after K images of each, "N-way K-shot".
 
-Vinyals et al. 2016 (Matching Networks, arXiv 1606.04080), as Finn, Abbeel, Levine 2017 (MAML, arXiv 1703.03400,
-section 5.2) have it: a task draws classes without repetition, labels them in the order drawn, and draws of each
-class as many images as are to be learnt from and judged on. `glyphs` are those of `glyphs`, split by alphabet;
-`omniglot:PATH` and `miniimagenet:PATH` the published sets in files of yours (`few_shot_files`). Axis letters:
-C classes, I images of each, H and W pixels, F colours, N ways, T examples.
+Vinyals et al. 2016 (Matching Networks, arXiv 1606.04080), as Finn, Abbeel, Levine 2017 (MAML, arXiv
+1703.03400, section 5.2) have it: a task draws classes without repetition, labels them in the order drawn, and
+draws of each class as many images as are to be learnt from and judged on. `glyphs` are those of
+`worlds/glyphs`, split by alphabet; `omniglot:PATH` and `miniimagenet:PATH` the published sets in files of
+yours (`few_shot_files`). Axis letters: C classes, I images of each, H and W pixels, F colours, N ways, T
+examples.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def digest(*parts: np.ndarray) -> str:
     for array in parts:
         told.update(f"{array.dtype.str} {array.shape} ".encode())
         for each in array:
-            told.update(np.ascontiguousarray(each))
+            told.update(each.tobytes())
     return told.hexdigest()
 
 

@@ -1,7 +1,8 @@
 """Omniglot and miniImageNet in files of the user's, as they are published.
 
-    Omniglot      images_background.zip and images_evaluation.zip, with FOLDER/Alphabet/characterNN/NNNN_MM.png,
-                  ink black (Lake, Salakhutdinov, Tenenbaum 2015, github.com/brendenlake/omniglot)
+    Omniglot      images_background.zip and images_evaluation.zip, of each of its folder's alphabets
+                  Alphabet/characterNN/NNNN_MM.png, ink black (Lake, Salakhutdinov, Tenenbaum 2015,
+                  github.com/brendenlake/omniglot)
     miniImageNet  folders train, val and test, with CLASS/*.jpg or *.png (Vinyals et al. 2016; the classes of
                   Ravi, Larochelle 2017, "Optimization as a Model for Few-Shot Learning")
 
@@ -40,7 +41,7 @@ FOLDERS = {"train": "train", "valid": "val", "test": "test"}
 
 
 def omniglot(folder: str, part: str) -> np.ndarray:
-    """u8[C, I, 28, 28, 1] of the background alphabets (`train`) or those of evaluation (`test`), ink 255 on 0.
+    """u8[C, I, 28, 28, 1] of the background alphabets (`train`) or of evaluation (`test`), ink 255 on 0.
 
     ValueError, one line that names `task` and the file, for what is missing, damaged or too large, and
     naming `part` for `valid`, which Omniglot does not have.

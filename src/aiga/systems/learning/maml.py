@@ -128,7 +128,7 @@ class MAML:
     config: Config = Config()
 
     def init(self, key: Key) -> State:
-        """Nothing learnt yet. ValueError, naming the field, where the images do not have what is asked for."""
+        """Nothing learnt yet. ValueError, naming the field, where the images lack what is asked for."""
         self.check()
         config, lessons = self.config, self._lessons
         drawing, testing = jax.random.split(key)
