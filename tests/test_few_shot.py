@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,7 +20,6 @@ from aiga.cli import main
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import InnerLoop, Meta
 from aiga.play.lessons import Characters
-from aiga.runs.store import Store
 from aiga.systems.learning import maml
 from aiga.worlds import few_shot, few_shot_files
 
@@ -137,7 +135,7 @@ SMALL = maml.Config(
     filters=16,
     inner_rate=0.4,
     rate=0.003,
-    iterations=60,
+    iterations=50,
     test_tasks=60,
     test_queries=5,
 )
@@ -152,9 +150,10 @@ def test_maml_learns_to_tell_glyphs_apart_after_one_of_each() -> None:
         state, (event,) = system.step(jax.random.fold_in(KEY, step), state)
     said = event.data
     assert set(said) == {"meta_iterations", "tasks", "loss"} | {f"accuracy_{k}" for k in maml.TOLD}
-    # 300 answers: five standard errors of a share are at most 0.15.
-    assert abs(said["accuracy_0"] - 0.2) < 0.15
-    assert said["accuracy_1"] > max(0.5, untaught + 0.05)
+    # 60 tasks, whose answers may go together: five standard errors of a share are 0.26 at most, and of one
+    # that varies by 0.15 between tasks 0.1.
+    assert abs(said["accuracy_0"] - 0.2) < 0.1
+    assert said["accuracy_1"] > untaught + 0.1
 
 
 @pytest.mark.parametrize(
@@ -351,45 +350,24 @@ def test_a_picture_of_too_many_bytes_is_not_read(tmp_path: Path) -> None:
 # Runs.
 
 
-@pytest.fixture
-def words(tmp_path: Path) -> list[str]:
-    """The command of a small run on drawings; the number of iterations in all is to be added."""
+def test_a_run_is_told_and_does_not_go_on_with_other_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     omniglot(tmp_path)
-    (tmp_path / "small.toml").write_text("iterations = 2\nhidden = [4]\n")
-    return [
-        "run", "maml", str(tmp_path / "small.toml"), "--runs-dir", str(tmp_path / "runs"),
+    (tmp_path / "small.toml").write_text("iterations = 2\n")
+    words = [
+        "run", "maml", "--config", str(tmp_path / "small.toml"), "--runs-dir", str(tmp_path / "runs"),
         "--task", f"omniglot:{tmp_path}", "--ways", "3", "--shots", "2", "--queries", "1", "--tasks", "5",
         "--filters", "3", "--turns", "--test-tasks", "4", "--test-queries", "2",
+        "--inner.gradient", "first", "--name", "mine", "--iterations",
     ]  # fmt: skip
-
-
-def stored(tmp_path: Path, name: str) -> Any:
-    with Store.open(tmp_path / "runs" / name) as store:
-        iteration, encoded = store.load()
-        return iteration, encoded.tree, {k: v.tobytes() for k, v in encoded.arrays.items()}
-
-
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, ends in (("whole", ["3"]), ("parts", ["1", "3"])):
-        for end in ends:
-            assert main([*words, "--name", name, "--iterations", end]) == 0
-    assert stored(tmp_path, "whole") == stored(tmp_path, "parts")
+    assert main([*words, "1"]) == 0
     capsys.readouterr()
-    assert main(["show", "parts", "--runs-dir", str(tmp_path / "runs")]) == 0
+    assert main(["show", "mine", "--runs-dir", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr().out
     assert f"omniglot:{tmp_path}, 3-way 2-shot: accuracy on 4 tasks" in said
-    assert re.search(r"^ +6( +\d+\.\d %){4} +\d\.\d{4}$", said, re.M)
-
-
-def test_a_run_does_not_go_on_with_other_images(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words += ["--name", "mine", "--iterations"]
-    assert main([*words, "1"]) == 0
+    assert re.search(r"^ +2( +\d+\.\d %){4} +\d\.\d{4}$", said, re.M)
     omniglot(tmp_path, drawings=5)
-    capsys.readouterr()
     assert main([*words, "2"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("aiga: task: omniglot:") and said.count("\n") == 1
@@ -407,7 +385,12 @@ def test_what_is_told_of_sinusoids() -> None:
         {"meta_iterations": 1000 * k, "loss": 1 / k, **{f"mse_{step}": 1 / (k + step) for step in maml.TOLD}}
         for k in range(1, 51)
     ]
-    said = told(config, [{"kind": "metric", "data": row} for row in rows]).splitlines()
+    metrics = [
+        {"iteration": k, "name": name, "value": value}
+        for k, row in enumerate(rows)
+        for name, value in row.items()
+    ]
+    said = told(config, metrics).splitlines()
     table = [line.split() for line in said if line and line.split()[0].replace(",", "").isdigit()]
     assert len(table) == ROWS and table[0][0] == "1,000"
     assert table[-1] == ["50,000", "0.0200", "0.0196", "0.0182", "0.0167", "0.0200"]

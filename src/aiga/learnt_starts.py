@@ -1,7 +1,4 @@
-"""How a run of MAML went, in words, from its stored events. None of this imports JAX.
-
-`config` is the run's configuration and `events` its events, both as they are stored.
-"""
+"""How a run of MAML went, as text, from its stored metrics. None of this imports JAX."""
 
 from __future__ import annotations
 
@@ -12,9 +9,12 @@ ROWS = 12  # of the table, at most
 SCORES = {"mse": "mean squared error", "accuracy": "accuracy"}
 
 
-def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
-    """The score after so many inner steps on tasks held out, and how it moved with the meta-iterations."""
-    seen = [event["data"] for event in events if event["kind"] == "metric"]
+def told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+    """`config` and `metrics`, rows of iteration, name and value, are as they are stored: the score after so many inner steps on tasks held out, and how it moved with the meta-iterations."""
+    by: dict[int, dict[str, float | None]] = {}
+    for metric in metrics:
+        by.setdefault(metric["iteration"], {})[metric["name"]] = metric["value"]
+    seen = [row for _, row in sorted(by.items()) if "meta_iterations" in row]
     if not seen:
         return "nothing learnt yet"
     kind = next(kind for kind in SCORES if f"{kind}_0" in seen[-1])
@@ -29,13 +29,16 @@ def told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
         "meta-iterations" + "".join(f"{f'{step} steps':>11}" for step in steps) + f"{'loss':>11}",
     ]
     for row in _some(seen):
-        scores = [row[f"{kind}_{step}"] for step in steps]
-        numbers = [f"{100 * score:.1f} %" if kind == "accuracy" else f"{score:.4f}" for score in scores]
-        lines.append(
-            f"{row['meta_iterations']:>15,}"
-            + "".join(f"{number:>11}" for number in [*numbers, f"{row['loss']:.4f}"])
-        )
+        scores = [_number(row[f"{kind}_{step}"], kind) for step in steps]
+        numbers = [*scores, _number(row["loss"], "loss")]
+        lines.append(f"{row['meta_iterations']:>15,.0f}" + "".join(f"{number:>11}" for number in numbers))
     return "\n".join([*lines, "", "loss: of the tasks learnt on, the mean of that iteration of the run"])
+
+
+def _number(value: float | None, kind: str) -> str:
+    if value is None:
+        return "not finite"
+    return f"{100 * value:.1f} %" if kind == "accuracy" else f"{value:.4f}"
 
 
 def _some(rows: Sequence[Any]) -> list[Any]:

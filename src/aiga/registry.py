@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiga.interfaces import Evaluate, System
 from aiga.runs.words import course_in_words
@@ -96,7 +96,7 @@ class Entry:
     are the parts of the page, modules of viewer/static/panels, in the order of the navigation; `files` are
     modules for the page that the system brings along; `adopts(config)` says whether a run with this stored
     configuration takes courses from outside. `told(config, events)` is what `aiga show` says of a run without
-    environments, from its events as they are stored; `source(config, events, which)` the text of a Python
+    environments, from its events as they are stored, or its metrics where that is what it is `told_of`; `source(config, events, which)` the text of a Python
     module for `aiga export`, of what `which` names; ValueError where it names nothing. `study` is what the
     page is told of programs that were found.
     """
@@ -114,6 +114,7 @@ class Entry:
     files: Sequence[Path] = ()
     adopts: Callable[[Mapping[str, Any]], bool] | None = None
     told: Callable[[Mapping[str, Any], Sequence[Any]], str] | None = None
+    told_of: Literal["events", "metrics"] = "events"
     source: Callable[[Mapping[str, Any], Sequence[Any], str], str] | None = None
     study: Study | None = None
 
@@ -220,10 +221,10 @@ def _maml(config: Any) -> System[Any]:
     return system
 
 
-def _maml_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
+def _maml_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
     from aiga.learnt_starts import told
 
-    return told(config, events)
+    return told(config, metrics)
 
 
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
@@ -399,6 +400,7 @@ SYSTEMS: dict[str, Entry] = {
         preset="sine",
         panels=("curves", "share"),
         told=_maml_told,
+        told_of="metrics",
     ),
 }
 

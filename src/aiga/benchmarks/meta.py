@@ -25,8 +25,8 @@ import numpy as np
 from aiga.benchmarks.walker import _processor as processor
 from aiga.benchmarks.walker import _spread as spread
 
-ROUNDS = 5  # each side in turn, this often
-SECONDS = 2.0  # of processor time for each, in each round
+ROUNDS = 3  # each side in turn, this often
+SECONDS = 1.0  # of processor time for each, in each round
 UNIT = "tasks per second of processor time"
 RIVAL, PYTHON = "learn2learn", "AIGA_LEARN2LEARN"
 

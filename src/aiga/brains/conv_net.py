@@ -2,10 +2,10 @@
 
 Vinyals et al. 2016 (Matching Networks, arXiv 1606.04080) has four blocks of 3 x 3 filters, batch
 normalisation, a rectifier and 2 x 2 max-pooling, then a linear layer. Finn, Abbeel, Levine 2017 (MAML, arXiv
-1703.03400, section 5.2) takes 32 filters for miniImageNet, and for Omniglot 64 filters that move by two pixels
-in place of pooling. Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167) is by the images that come together,
-in use as in learning ("transductive"): what the network says of an image depends on the others. Axis letters:
-B images, H and W pixels, F colours.
+1703.03400, section 5.2) takes 32 filters for miniImageNet, and for Omniglot 64 filters that move by two
+pixels in place of pooling. Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167) is by the images that
+come together, in use as in learning ("transductive"): what the network says of an image depends on the
+others. Axis letters: B images, H and W pixels, F colours.
 """
 
 from __future__ import annotations
