@@ -10,7 +10,11 @@ SCORES = {"mse": "mean squared error", "accuracy": "accuracy"}
 
 
 def told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
-    """`config` and `metrics`, rows of iteration, name and value, are as they are stored: the score after so many inner steps on tasks held out, and how it moved with the meta-iterations."""
+    """The score after so many inner steps on tasks held out, and how it moved with the meta-iterations.
+
+    `config` is the run's configuration and `metrics` are rows of iteration, name and value, both as they are
+    stored.
+    """
     by: dict[int, dict[str, float | None]] = {}
     for metric in metrics:
         by.setdefault(metric["iteration"], {})[metric["name"]] = metric["value"]
@@ -26,7 +30,7 @@ def told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
     lines = [
         f"{what}: {SCORES[kind]} on {config['test_tasks']} tasks that are never learnt on, after inner steps",
         "",
-        "meta-iterations" + "".join(f"{f'{step} steps':>11}" for step in steps) + f"{'loss':>11}",
+        "meta-iterations" + "".join(f"{f'after {step}':>11}" for step in steps) + f"{'loss':>11}",
     ]
     for row in _some(seen):
         scores = [_number(row[f"{kind}_{step}"], kind) for step in steps]

@@ -95,10 +95,10 @@ class Entry:
     episode into a GIF or MP4 and says in a line how it went, or raises ValueError as `shown` does. `panels`
     are the parts of the page, modules of viewer/static/panels, in the order of the navigation; `files` are
     modules for the page that the system brings along; `adopts(config)` says whether a run with this stored
-    configuration takes courses from outside. `told(config, events)` is what `aiga show` says of a run without
-    environments, from its events as they are stored, or its metrics where that is what it is `told_of`; `source(config, events, which)` the text of a Python
-    module for `aiga export`, of what `which` names; ValueError where it names nothing. `study` is what the
-    page is told of programs that were found.
+    configuration takes courses from outside. `told(config, rows)` is what `aiga show` says of a run without
+    environments, from its events or its metrics, `told_of` says which, as they are stored;
+    `source(config, events, which)` the text of a Python module for `aiga export`, of what `which` names;
+    ValueError where it names nothing. `study` is what the page is told of programs that were found.
     """
 
     summary: str
