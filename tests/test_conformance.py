@@ -203,6 +203,7 @@ CONFORM = {
                 iterations=2,
                 test_tasks=6,
                 test_queries=2,
+                inner=inner_loop.Config("first"),
             )
         ),
         2,
