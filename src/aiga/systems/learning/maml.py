@@ -81,12 +81,8 @@ class Config:
         for name in ("rate", "inner_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name}: greater than 0, not {getattr(self, name)!r}")
-        for name, kind in (
-            ("adapts", Adapts),
-            ("losses", Losses),
-            ("halves", Halves),
-            ("part", Part),
-        ):
+        kinds = {"adapts": Adapts, "losses": Losses, "halves": Halves, "part": Part}
+        for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in ("anneal", "clip"):
@@ -107,6 +103,8 @@ def baselines(config: Config) -> dict[str, Config]:
     plain = replace(
         config, learn_rates=False, losses="last", adapts="all", inner=inner_loop.Config("second", steps=0)
     )
+    if config.task != "sine":
+        return {"pretrained": plain}
     return {"pretrained": plain, "oracle": replace(plain, oracle=True)}
 
 
@@ -152,8 +150,7 @@ class MAML:
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`iterations` meta-iterations, then the tasks to test on."""
         config = self.config
-        material = self._lessons.train
-        learnt = self._learn(key, material, state.meta, state.adam, state.iteration)
+        learnt = self._learn(key, self._lessons.train, state.meta, state.adam, state.iteration)
         meta, adam, loss = jax.device_get(learnt)
         state = replace(state, iteration=state.iteration + config.iterations, meta=meta, adam=adam)
         curves = self.judge(meta, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32"))
@@ -227,6 +224,7 @@ class MAML:
         return (meta, adam, iteration + 1), losses.mean()
 
     def _for_each(self, task: Any, keys: Any) -> Any:
+        """`task` of every key, as many side by side as its kind says."""
         together = self._lessons.together
         return jax.lax.map(task, keys, batch_size=together) if together else jax.vmap(task)(keys)
 
