@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aiga.brains import ActorCritic
 from aiga.experiments.memory import interaction
 from aiga.interfaces import View
 from aiga.play import exact
-from aiga.play.collecting import Experience
+from aiga.play.collecting import Experience, collect, enter
 from aiga.systems.learning.rl2 import RL2, Config, regrets
 from aiga.taught_memory import possible, told
 from aiga.worlds.trial import Trial
@@ -108,6 +109,22 @@ def test_a_memory_learns_to_learn_and_without_the_reward_nothing_can_be_learnt(l
     _, _, blind = _trained(replace(config, tells_reward=False, updates=10), 2)
     # 500 trials of six pulls: three standard errors are 0.33 where all six are the same arm.
     assert abs(blind["return"] - 3) < 0.4, blind
+
+
+def test_memory_is_kept_through_a_trial_and_is_new_in_the_next() -> None:
+    """Two trials of two episodes each, on tasks that differ in what they pay alone; every step's value shows
+    what is remembered, as all first observations are alike."""
+    trial, brain = Trial(Counter(), 3, episodes=2), ActorCritic(6, 3, hidden=(), recurrent=5)
+    courses = jnp.array([10.0, -10.0])
+    weights = brain.init(KEY)
+    # Sure of its action, so that trials are alike but for what they pay.
+    sure = weights._replace(actor=((jnp.zeros((5, 3)), jnp.array([0.0, 50.0, 0.0])),))
+    _, seen = collect(trial, brain, sure, KEY, enter(trial, brain, KEY, courses), courses, 8)
+    np.testing.assert_array_equal(seen.begun, np.isin(np.arange(8), (0, 4))[:, None].repeat(2, 1))
+    value = np.asarray(seen.value)
+    np.testing.assert_array_equal(value[:4], value[4:])
+    assert value[0, 0] == value[0, 1]
+    assert abs(value[2, 0] - value[2, 1]) > 1e-3  # the second episode begins, the first one is remembered
 
 
 def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None:

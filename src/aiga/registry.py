@@ -486,7 +486,7 @@ SYSTEMS: dict[str, Entry] = {
         config=_rl2_config,
         build=_rl2,
         preset="arms",
-        panels=("curves", "share"),
+        panels=("trial", "curves", "share"),
         told=_rl2_told,
     ),
 }

@@ -133,7 +133,10 @@ class RL2:
         trials = state.updates * config.trials
         counts = {"updates": state.updates, "trials": trials, "steps": trials * self._steps}
         learning = {name: float(metrics[name].mean()) for name in ("entropy", "value_loss", "kl")}
-        return state, [Event("metric", {**counts, **self._figures(courses, seen), **learning})]
+        log = [Event("metric", {**counts, **self._figures(courses, seen), **learning})]
+        if config.task == "arms":
+            log.append(Event("trial", _shown(courses, seen)))
+        return state, log
 
     def judge(self, learner: ppo.State, key: Key, tasks: int | None = None) -> tuple[Any, Experience]:
         """Courses of N `tasks` of `key`, `test_tasks` of them if not said, and one trial of each as it was
@@ -215,6 +218,17 @@ class RL2:
     @cached_property
     def _play(self) -> Any:
         return jax.jit(lambda learner, key, count: self._trials(key, learner, count), static_argnums=2)
+
+
+def _shown(courses: Any, seen: Experience) -> dict[str, list[Any]]:
+    """The first of the trials as it was played, for the page."""
+    said = np.asarray(seen.log_prob[:, 0], float)
+    return {
+        "chances": np.asarray(courses[0], float).tolist(),
+        "actions": np.asarray(seen.action[:, 0]).tolist(),
+        "rewards": np.asarray(seen.reward[:, 0], float).tolist(),
+        "taken": np.exp(said).round(4).tolist(),
+    }
 
 
 def regrets(chances: Any, actions: Any) -> np.ndarray:
