@@ -378,7 +378,7 @@ def test_a_run_is_told_and_does_not_go_on_with_other_images(
 
 
 def test_what_is_told_of_sinusoids() -> None:
-    from aiga.learnt_starts import ROWS, told
+    from aiga.learnt import ROWS, starts
 
     config = {"task": "sine", "shots": 10, "test_tasks": 600}
     rows: list[dict[str, Any]] = [
@@ -390,9 +390,9 @@ def test_what_is_told_of_sinusoids() -> None:
         for k, row in enumerate(rows)
         for name, value in row.items()
     ]
-    said = told(config, metrics).splitlines()
+    said = starts(config, metrics).splitlines()
     table = [line.split() for line in said if line and line.split()[0].replace(",", "").isdigit()]
     assert len(table) == ROWS and table[0][0] == "1,000"
     assert table[-1] == ["50,000", "0.0200", "0.0196", "0.0182", "0.0167", "0.0200"]
     assert re.split(" {2,}", said[2]) == ["meta-iterations", *(f"after {k}" for k in maml.TOLD), "loss"]
-    assert told(config, []) == "nothing learnt yet"
+    assert starts(config, []) == "nothing learnt yet"

@@ -222,9 +222,9 @@ def _maml(config: Any) -> System[Any]:
 
 
 def _maml_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
-    from aiga.learnt_starts import told
+    from aiga.learnt import starts
 
-    return told(config, metrics)
+    return starts(config, metrics)
 
 
 def _es_maml_config() -> Any:
@@ -285,10 +285,10 @@ def _rl2(config: Any) -> System[Any]:
     return RL2(config)
 
 
-def _rl2_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
-    from aiga.taught_memory import told
+def _rl2_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+    from aiga.learnt import memory
 
-    return told(config, events)
+    return memory(config, metrics)
 
 
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
@@ -488,6 +488,7 @@ SYSTEMS: dict[str, Entry] = {
         preset="arms",
         panels=("trial", "curves", "share"),
         told=_rl2_told,
+        told_of="metrics",
     ),
 }
 
