@@ -92,7 +92,7 @@ def _trained(config: Config, steps: int) -> tuple[RL2, Any, dict[str, Any]]:
     state, events = system.init(KEY), []
     for number in range(steps):
         state, events = system.step(jax.random.fold_in(KEY, number), state)
-    return system, state, events[-1].data
+    return system, state, events[0].data
 
 
 @pytest.mark.parametrize("learner", ["ppo", "a2c"])
