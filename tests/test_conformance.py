@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aiga import testing, walker_ppo
-from aiga.brains import MLP, ActorCritic, Greedy
+from aiga.brains import MLP, ActorCritic, ConvNet, Greedy
 from aiga.brains.programs import known
 from aiga.brains.programs.ops import Sizes
 from aiga.brains.programs.traced import Machine
@@ -128,6 +128,10 @@ CONFORM = {
         ActorCritic(3, 2, continuous=True, hidden=(5,), recurrent=4), np.ones(3, np.float32)
     ),
     "brain: greedy": lambda: testing.check_brain(Greedy(PUPIL.player), np.ones(2, np.float32)),
+    "brain: convolutional": lambda: testing.check_brain(
+        ConvNet((8, 9, 2), 3, filters=4, halves="pool", blocks=2),
+        np.random.default_rng(0).random((5, 8, 9, 2), np.float32),
+    ),
     "brain: a program": lambda: testing.check_brain(FOUND.brain(), np.ones(4, np.float32)),
     "learner: a program": lambda: testing.check_learner(FOUND, None, examples),
     "learner: PPO": lambda: testing.check_learner(PUPIL, jax.jit(PUPIL.brain.init)(KEY), episodes),
@@ -212,6 +216,26 @@ CONFORM = {
     "system: RL^2": lambda: testing.check_system(
         rl2.RL2(rl2.Config("mdp", episodes=2, units=4, trials=8, updates=2, test_tasks=3)),
         3,
+        require={"metric"},
+    ),
+    "system: MAML on glyphs": lambda: testing.check_system(
+        maml.MAML(
+            maml.Config(
+                "glyphs",
+                tasks=5,
+                shots=1,
+                queries=2,
+                ways=3,
+                filters=3,
+                adapts="head",
+                learn_rates=True,
+                iterations=2,
+                test_tasks=6,
+                test_queries=2,
+                inner=inner_loop.Config("first"),
+            )
+        ),
+        2,
         require={"metric"},
     ),
     "system: POET": lambda: testing.check_system(system(), 6, require={"birth", "solve", "score", "metric"}),

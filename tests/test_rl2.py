@@ -11,10 +11,10 @@ import pytest
 from aiga.brains import ActorCritic
 from aiga.experiments.memory import interaction
 from aiga.interfaces import View
+from aiga.learnt import memory, possible
 from aiga.play import exact
 from aiga.play.collecting import Experience, collect, enter
 from aiga.systems.learning.rl2 import RL2, Config, regrets
-from aiga.taught_memory import possible, told
 from aiga.worlds.trial import Trial
 
 KEY = jax.random.key(3, impl="threefry2x32")
@@ -155,15 +155,15 @@ def test_bad_numbers_are_named(changes: dict[str, Any], said: str) -> None:
 
 def test_a_run_is_told_beside_what_is_possible() -> None:
     config = {"task": "arms", "arms": 2, "pulls": 10, "episodes": 1, "draw": "independent"}
-    events = [
-        {"kind": "metric", "data": {"updates": k, "return": k / 10, "regret": 3.0, "entropy": 0.5}}
+    metrics = [
+        {"iteration": k, "name": name, "value": value}
         for k in range(1, 40)
+        for name, value in {"updates": 20 * k, "return": k / 10, "regret": 3.0, "entropy": 0.5}.items()
     ]
-    text = told(config, events)
-    assert (
-        "       39       3.900" in text and f"Bayes-optimal: regret {20 / 3 - exact.two_arms(10):.3f}" in text
-    )
-    assert len(text.splitlines()) < 20
-    assert told(config, []) == "nothing learnt yet"
+    text = memory(config, metrics)
+    assert f"Bayes-optimal: regret {20 / 3 - exact.two_arms(10):.3f}" in text
+    first, last = (line.split() for line in (text.splitlines()[1], text.splitlines()[12]))
+    assert first == ["20", "0.1000", "3.0000", "0.5000"] and last == ["780", "3.9000", "3.0000", "0.5000"]
+    assert memory(config, []) == "nothing learnt yet"
     assert possible(config | {"task": "mdp", "episodes": 10}) == {}
     assert possible(config | {"draw": "easy"}) == {"Bayes-optimal": f"return {exact.dependent(10, 0.9):.3f}"}

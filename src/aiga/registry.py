@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiga.interfaces import Evaluate, System
 from aiga.runs.words import course_in_words
@@ -95,10 +95,10 @@ class Entry:
     episode into a GIF or MP4 and says in a line how it went, or raises ValueError as `shown` does. `panels`
     are the parts of the page, modules of viewer/static/panels, in the order of the navigation; `files` are
     modules for the page that the system brings along; `adopts(config)` says whether a run with this stored
-    configuration takes courses from outside. `told(config, events)` is what `aiga show` says of a run without
-    environments, from its events as they are stored; `source(config, events, which)` the text of a Python
-    module for `aiga export`, of what `which` names; ValueError where it names nothing. `study` is what the
-    page is told of programs that were found.
+    configuration takes courses from outside. `told(config, rows)` is what `aiga show` says of a run without
+    environments, from its events or its metrics, `told_of` says which, as they are stored;
+    `source(config, events, which)` the text of a Python module for `aiga export`, of what `which` names;
+    ValueError where it names nothing. `study` is what the page is told of programs that were found.
     """
 
     summary: str
@@ -114,6 +114,7 @@ class Entry:
     files: Sequence[Path] = ()
     adopts: Callable[[Mapping[str, Any]], bool] | None = None
     told: Callable[[Mapping[str, Any], Sequence[Any]], str] | None = None
+    told_of: Literal["events", "metrics"] = "events"
     source: Callable[[Mapping[str, Any], Sequence[Any], str], str] | None = None
     study: Study | None = None
 
@@ -209,9 +210,21 @@ def _maml_config() -> Any:
 
 
 def _maml(config: Any) -> System[Any]:
+    from aiga.runs.errors import RunError
     from aiga.systems.learning.maml import MAML
 
-    return MAML(config)
+    try:
+        system = MAML(config)
+        system.check()
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return system
+
+
+def _maml_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+    from aiga.learnt import starts
+
+    return starts(config, metrics)
 
 
 def _es_maml_config() -> Any:
@@ -272,10 +285,10 @@ def _rl2(config: Any) -> System[Any]:
     return RL2(config)
 
 
-def _rl2_told(config: Mapping[str, Any], events: Sequence[Any]) -> str:
-    from aiga.taught_memory import told
+def _rl2_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+    from aiga.learnt import memory
 
-    return told(config, events)
+    return memory(config, metrics)
 
 
 def _walker_policy(config: Any, output: str = "tanh") -> Policy:
@@ -445,11 +458,13 @@ SYSTEMS: dict[str, Entry] = {
         study=Study(("improvement", "tasks"), _automl_zero_study, _automl_zero_best, _automl_zero_shortened),
     ),
     "maml": Entry(
-        "first weights from which few examples are enough, on sinusoids (Finn et al. 2017)",
+        "first weights from which few examples are enough, of sinusoids or images (Finn et al. 2017)",
         config=_maml_config,
         build=_maml,
         preset="sine",
         panels=("curves", "share"),
+        told=_maml_told,
+        told_of="metrics",
     ),
     "es-maml": Entry(
         "walkers that adapt to slopes, grass and loads in a few episodes (Song et al. 2020)",
@@ -473,6 +488,7 @@ SYSTEMS: dict[str, Entry] = {
         preset="arms",
         panels=("trial", "curves", "share"),
         told=_rl2_told,
+        told_of="metrics",
     ),
 }
 
@@ -529,6 +545,12 @@ def _bench_rl2() -> tuple[dict[str, Any], str]:
     return bench()
 
 
+def _bench_meta() -> tuple[dict[str, Any], str]:
+    from aiga.benchmarks.meta import bench
+
+    return bench()
+
+
 # What `aiga bench` can measure: each gives its result as plain data and as text; some take an `engine`.
 BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "walker": _bench_walker,
@@ -539,4 +561,5 @@ BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "programs": _bench_programs,
     "glyphs": _bench_glyphs,
     "rl2": _bench_rl2,
+    "meta": _bench_meta,
 }

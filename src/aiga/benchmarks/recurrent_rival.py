@@ -42,13 +42,13 @@ class Arms(gymnasium.Env):
 class Clock(BaseCallback):
     """When the first update was over: what is only done once is not counted."""
 
-    begun = None
+    begun, already = 0.0, 0
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps and self.begun is None:
+        if self.num_timesteps and not self.begun:
             self.begun, self.already = time.perf_counter(), self.num_timesteps
 
 

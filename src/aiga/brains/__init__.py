@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aiga.brains.actor_critic import ActorCritic
+    from aiga.brains.conv_net import ConvNet
     from aiga.brains.mlp import MLP
     from aiga.brains.wrappers import Greedy, Standardised
 
-__all__ = ["MLP", "ActorCritic", "Greedy", "Standardised"]
+__all__ = ["MLP", "ActorCritic", "ConvNet", "Greedy", "Standardised"]
 
-_HOME = {"MLP": "mlp", "ActorCritic": "actor_critic", "Greedy": "wrappers", "Standardised": "wrappers"}
+_HOME = {
+    "MLP": "mlp",
+    "ActorCritic": "actor_critic",
+    "ConvNet": "conv_net",
+    "Greedy": "wrappers",
+    "Standardised": "wrappers",
+}
 
 
 def __getattr__(name: str) -> Any:

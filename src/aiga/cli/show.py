@@ -41,7 +41,9 @@ def as_text(store: Store, width: int, colour: bool) -> str:
         from aiga.registry import SYSTEMS
 
         entry = SYSTEMS.get(run.system)
-        told = entry.told(run.config, store.rows("events")) if entry and entry.told else "no environments yet"
+        told = "no environments yet"
+        if entry and entry.told:
+            told = entry.told(run.config, store.rows(entry.told_of))
         return "\n".join([*lines, told])
     living = f"{summary.active} active, {summary.archived} archived, {summary.solved} solved"
     born, moved = counted(summary.environments, "environment"), counted(summary.transfers, "transfer")

@@ -138,14 +138,15 @@ class InnerLoop:
         metrics = {"before": weights, "after": for_good}
         return State(for_good), {name: self._all(now, experience) for name, now in metrics.items()}
 
-    def curve(self, meta: Meta, train: Any, valid: Any, steps: int) -> jax.Array:
-        """Losses f32[steps + 1] on `valid` after 0, 1, ... steps on `train`."""
+    def curve(self, meta: Meta, train: Any, valid: Any, steps: int, score: Loss | None = None) -> jax.Array:
+        """Scores f32[steps + 1] on `valid` after 0, 1, ... steps on `train`; losses, if no other is given."""
+        score = score or self.loss
 
         def step(now: Any, turn: Any) -> tuple[Any, Any]:
-            return self._step(meta, now, self._seen(train, turn)), self.loss(now, valid)
+            return self._step(meta, now, self._seen(train, turn)), score(now, valid)
 
-        weights, losses = jax.lax.scan(step, meta.start, self._turns(train, steps), length=steps)
-        return jnp.append(losses, self.loss(weights, valid))
+        weights, scores = jax.lax.scan(step, meta.start, self._turns(train, steps), length=steps)
+        return jnp.append(scores, score(weights, valid))
 
     def gradient(
         self, meta: Meta, key: Key, train: Any, valid: Any, importance: Any = None

@@ -149,7 +149,7 @@ def loss(brain: Brain, knobs: Knobs, clip_value: bool, weights: Any, batch: Batc
     }
 
 
-def replay(brain: Brain, weights: Any, batch: Batch) -> tuple[Any, Any]:
+def replay(brain: Any, weights: Any, batch: Batch) -> tuple[Any, Any]:
     """What the brain would say now, policy and value f32[R, S], its memory carried as it was in play.
 
     A brain with a method `unroll`, as `ActorCritic` has it, is asked for all steps at once.

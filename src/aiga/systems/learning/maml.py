@@ -1,9 +1,10 @@
 """MAML: first weights from which a few examples of a new task are enough.
 
 Finn, Abbeel, Levine 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", arXiv
-1703.03400, on the sinusoids of its section 5.1. `MAML.step` is the paper's Algorithm 2 for regression, many
-meta-iterations in one compiled scan: draw tasks, adapt to each on `shots` examples, judge on `queries`
-others, and move what is learnt by Adam against the mean meta-gradient. The inner loop is
+1703.03400, on the sinusoids of its section 5.1 and the few-shot images of its section 5.2. `MAML.step` is the
+paper's Algorithm 2, many meta-iterations in one compiled scan: draw tasks, adapt to each on `shots` examples,
+judge on `queries` others, and move what is learnt by Adam against the mean meta-gradient. What a task is, and
+the network that learns it, is a kind of `play/lessons`. The inner loop is
 `learners/inner_loop`, and its switches make of this file first-order MAML, iMAML, ES-MAML, Meta-SGD, ANIL and
 Reptile. The losses after every step, instead of the last one's alone, are those of Antoniou, Edwards, Storkey
 2019, "How to train your MAML", arXiv 1810.09502.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, get_args
 
 import jax
@@ -24,23 +25,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from aiga.brains import MLP
+from aiga.brains.conv_net import Halves
 from aiga.interfaces import Array, Event, Key
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import UNROLLED, InnerLoop, Meta
-from aiga.worlds.sine import Examples, SineSpace, examples
+from aiga.play.lessons import Characters, Lessons, Sinusoids
+from aiga.worlds import few_shot
 
-TOLD = (0, 1, 5, 10)  # steps after which a metric tells the loss
+TOLD = (0, 1, 5, 10)  # steps after which a metric tells the score
 Adapts = Literal["all", "head"]
 Losses = Literal["last", "every"]
+Part = Literal["valid", "test"]
 
 
 @dataclass(frozen=True)
 class Config:
     """MAML's numbers; the defaults are the paper's. ValueError, naming the field, for one out of range."""
 
+    task: str = "sine"  # or glyphs, omniglot:PATH, miniimagenet:PATH (docs/maml.md)
     tasks: int = 25  # in a meta-iteration
-    shots: int = 10  # examples of a task to learn from
+    shots: int = 10  # examples of a task to learn from; of images, those of each class
     queries: int = 10  # and to be judged on
     rate: float = 0.001  # Adam's, of what is learnt
     clip: float = 0.0  # the most a mean meta-gradient may be long; 0: anything, as in the paper
@@ -49,21 +53,36 @@ class Config:
     adapts: Adapts = "all"  # head: the last layer alone, ANIL
     losses: Losses = "last"  # every: those after all inner steps count
     anneal: int = 0  # meta-iterations in which the weight of `every` moves to the last one; 0: it stays
-    oracle: bool = False  # amplitude and phase are inputs
-    hidden: tuple[int, ...] = (40, 40)
+    oracle: bool = False  # of a sinusoid amplitude and phase are inputs
+    hidden: tuple[int, ...] = (40, 40)  # the network for sinusoids
+    ways: int = 5  # classes of a task of images
+    turns: bool = False  # quarter turns of a class are classes to learn on, too
+    filters: int = 64  # the network for images, of each of its four blocks
+    halves: Halves = "stride"  # what makes its images smaller: stride as for Omniglot, pool for miniImageNet
+    part: Part = "test"  # of the images' classes, that they are judged on; valid: those to choose by
     iterations: int = 1000  # of the meta-learner, in one step of the system
     test_tasks: int = 600  # the same ones throughout a run, drawn apart from those to learn on
     test_queries: int = 100
     inner: inner_loop.Config = field(default_factory=inner_loop.Config)
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "shots", "queries", "iterations", "test_tasks", "test_queries"):
+        if self.task != "sine":
+            try:
+                few_shot.check(self.task)
+            except ValueError:
+                known = ", ".join(["sine", *few_shot.NAMES])
+                raise ValueError(f"task: one of {known}, not {self.task!r}") from None
+            if self.oracle:
+                raise ValueError(f"oracle: with sinusoids alone, not with {self.task}")
+        counts = ("tasks", "shots", "queries", "iterations", "test_tasks", "test_queries", "ways", "filters")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
         for name in ("rate", "inner_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name}: greater than 0, not {getattr(self, name)!r}")
-        for name, kind in (("adapts", Adapts), ("losses", Losses)):
+        kinds = {"adapts": Adapts, "losses": Losses, "halves": Halves, "part": Part}
+        for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in ("anneal", "clip"):
@@ -84,6 +103,8 @@ def baselines(config: Config) -> dict[str, Config]:
     plain = replace(
         config, learn_rates=False, losses="last", adapts="all", inner=inner_loop.Config("second", steps=0)
     )
+    if config.task != "sine":
+        return {"pretrained": plain}
     return {"pretrained": plain, "oracle": replace(plain, oracle=True)}
 
 
@@ -95,6 +116,7 @@ class State:
     meta: Meta
     adam: Any
     test: Array  # u32[2], the key of the tasks to test on
+    data: str = ""  # SHA-256 of the images
 
 
 @dataclass(frozen=True)
@@ -104,39 +126,54 @@ class MAML:
     config: Config = Config()
 
     def init(self, key: Key) -> State:
-        """Weights as He et al. 2015 (arXiv 1502.01852) draw them for rectifiers, biases 0."""
-        config = self.config
+        """Nothing learnt yet. ValueError, naming the field, where the images lack what is asked for."""
+        self.check()
+        config, lessons = self.config, self._lessons
         drawing, testing = jax.random.split(key)
-        layers = self._brain.init(drawing)
-        start = tuple((w * np.sqrt(2 / w.shape[0]).astype(np.float32), jnp.zeros_like(b)) for w, b in layers)
+        start = lessons.start(drawing)
         rates = (inner_loop.each if config.learn_rates else inner_loop.alike)(start, config.inner_rate)
         adapts = inner_loop.head(start) if config.adapts == "head" else inner_loop.alike(start, 1.0)
         meta = Meta(start, rates, adapts)
         adam = self._adam.init(self._learnt(meta))
-        return jax.device_get(State(0, meta, adam, jax.random.key_data(testing)))
+        return jax.device_get(State(0, meta, adam, jax.random.key_data(testing), lessons.data))
+
+    def check(self) -> None:
+        """ValueError, naming the field, where the task's images do not have what is asked for."""
+        if isinstance(self._lessons, Characters):
+            self._lessons.check(self.config.queries, self.config.test_queries)
+
+    def fits(self, state: State) -> None:
+        """ValueError, naming `task`, where the images are not those that the run began with."""
+        if state.data != self._lessons.data:
+            raise ValueError(f"task: {self.config.task}: not the images that this run began with")
 
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`iterations` meta-iterations, then the tasks to test on."""
         config = self.config
-        meta, adam, loss = jax.device_get(self._learn(key, state.meta, state.adam, state.iteration))
+        learnt = self._learn(key, self._lessons.train, state.meta, state.adam, state.iteration)
+        meta, adam, loss = jax.device_get(learnt)
         state = replace(state, iteration=state.iteration + config.iterations, meta=meta, adam=adam)
         curves = self.judge(meta, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32"))
-        after = {f"mse_{k}": float(curves[:, k].mean()) for k in TOLD}
+        after = {f"{self._lessons.told}_{k}": float(curves[:, k].mean()) for k in TOLD}
         count = {"meta_iterations": state.iteration, "tasks": state.iteration * config.tasks}
         return state, [Event("metric", {**count, "loss": float(loss), **after})]
 
     def judge(self, meta: Meta, key: Key, rate: float | None = None) -> np.ndarray:
-        """Mean squared errors f32[test_tasks, 11] on tasks of `key` after 0 to 10 inner steps.
+        """Mean squared errors, or of images the share told right, f32[test_tasks, 11] on tasks of `key` after
+        0 to 10 inner steps.
 
         `rate` takes the place of all inner rates: a baseline is fine-tuned with the one that suits it.
         """
         if rate is not None:
             meta = replace(meta, rates=jax.tree.map(lambda old: np.full_like(old, rate), meta.rates))
-        return np.asarray(self._judge(meta, key))
+        return np.asarray(self._judge(meta, self._lessons.held, key))
 
     @cached_property
-    def _brain(self) -> MLP:
-        return MLP((3 if self.config.oracle else 1, *self.config.hidden, 1), "relu", "identity", scale=1.0)
+    def _lessons(self) -> Lessons:
+        c = self.config
+        if c.task == "sine":
+            return Sinusoids(c.hidden, c.shots, c.oracle)
+        return Characters(c.task, c.part, c.ways, c.shots, c.turns, c.filters, c.halves)
 
     @cached_property
     def _adam(self) -> optax.GradientTransformation:
@@ -146,24 +183,11 @@ class MAML:
 
     @cached_property
     def _loop(self) -> InnerLoop:
-        return InnerLoop(self._loss, self.config.inner)
-
-    def _loss(self, weights: Any, told: Examples) -> jax.Array:
-        return jnp.mean((self._brain.act(weights, (), told.x)[0] - told.y) ** 2)
+        return InnerLoop(self._lessons.loss, self.config.inner)
 
     def _learnt(self, meta: Meta) -> tuple[Any, ...]:
         """What Adam moves."""
         return (meta.start, meta.rates) if self.config.learn_rates else (meta.start,)
-
-    def _task(self, key: Key, queries: int) -> tuple[Examples, Examples]:
-        """One sinusoid: what to learn it from, and what to be judged on."""
-        drawing, showing = jax.random.split(key)
-        sine, shots = SineSpace().sample(drawing), self.config.shots
-        told = examples(showing, sine, shots + queries)
-        if self.config.oracle:
-            known = jnp.broadcast_to(jnp.stack(sine), (shots + queries, 2))
-            told = told._replace(x=jnp.concatenate([told.x, known], axis=1))
-        return Examples(told.x[:shots], told.y[:shots]), Examples(told.x[shots:], told.y[shots:])
 
     def _importance(self, iteration: Any) -> Any:
         """Of the losses after each inner step f32[K], or nothing where the last one alone counts."""
@@ -176,20 +200,22 @@ class MAML:
         moved = jnp.minimum(jnp.float32(iteration) / config.anneal, 1)
         return (1 - moved) * even + moved * last
 
-    def _iterate(self, now: tuple[Meta, Any, Any], key: Key) -> tuple[tuple[Meta, Any, Any], Any]:
+    def _iterate(
+        self, material: Any, now: tuple[Meta, Any, Any], key: Key
+    ) -> tuple[tuple[Meta, Any, Any], Any]:
         """One meta-iteration."""
         meta, adam, iteration = now
         importance = self._importance(iteration)
 
         def slope(key: Key) -> Any:
             drawing, finding = jax.random.split(key)
-            train, valid = self._task(drawing, self.config.queries)
+            train, valid = self._lessons.draw(drawing, material, self.config.queries)
             if not self.config.inner.steps:
                 # Who learns no task has these examples to learn from too.
                 valid = jax.tree.map(lambda *both: jnp.concatenate(both), train, valid)
             return self._loop.gradient(meta, finding, train, valid, importance)
 
-        slopes, losses = jax.vmap(slope)(jax.random.split(key, self.config.tasks))
+        slopes, losses = self._for_each(slope, jax.random.split(key, self.config.tasks))
         mean = self._learnt(jax.tree.map(lambda each: each.mean(0), slopes))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
             stride, adam = self._adam.update(mean, adam)
@@ -197,23 +223,30 @@ class MAML:
         meta = replace(meta, **dict(zip(("start", "rates"), moved, strict=False)))
         return (meta, adam, iteration + 1), losses.mean()
 
+    def _for_each(self, task: Any, keys: Any) -> Any:
+        """`task` of every key, as many side by side as its kind says."""
+        together = self._lessons.together
+        return jax.lax.map(task, keys, batch_size=together) if together else jax.vmap(task)(keys)
+
     @cached_property
     def _learn(self) -> Any:
-        def learn(key: Key, meta: Meta, adam: Any, iteration: Any) -> tuple[Meta, Any, Any]:
-            keys = jax.random.split(key, self.config.iterations)
-            (meta, adam, _), losses = jax.lax.scan(self._iterate, (meta, adam, jnp.int32(iteration)), keys)
+        def learn(key: Key, material: Any, meta: Meta, adam: Any, iteration: Any) -> tuple[Meta, Any, Any]:
+            keys, begin = jax.random.split(key, self.config.iterations), (meta, adam, jnp.int32(iteration))
+            (meta, adam, _), losses = jax.lax.scan(partial(self._iterate, material), begin, keys)
             return meta, adam, losses.mean()
 
         return jax.jit(learn)
 
     @cached_property
     def _judge(self) -> Any:
-        def judge(meta: Meta, key: Key) -> Any:
-            def curve(key: Key) -> Any:
-                train, valid = self._task(key, self.config.test_queries)
-                return self._loop.curve(meta, train, valid, max(TOLD))
+        lessons, config = self._lessons, self.config
 
-            return jax.vmap(curve)(jax.random.split(key, self.config.test_tasks))
+        def judge(meta: Meta, material: Any, key: Key) -> Any:
+            def curve(key: Key) -> Any:
+                train, valid = lessons.draw(key, material, config.test_queries)
+                return self._loop.curve(meta, train, valid, max(TOLD), lessons.score)
+
+            return self._for_each(curve, jax.random.split(key, config.test_tasks))
 
         return jax.jit(judge)
 
@@ -221,6 +254,6 @@ class MAML:
 def compared(
     system: MAML, state: State, others: Sequence[tuple[MAML, State]] = (), seed: int = 2**31
 ) -> list[np.ndarray]:
-    """Curves f32[test_tasks, 11] of a system and of others, all on the same new tasks."""
+    """`judge`'s curves f32[test_tasks, 11] of a system and of others, all on the same new tasks."""
     key = jax.random.key(seed, impl="threefry2x32")
     return [one.judge(its.meta, key) for one, its in ((system, state), *others)]

@@ -1,0 +1,179 @@
+"""How fast MAML meta-learns beside learn2learn: tasks a second, on sinusoids and on glyphs, 5-way 1-shot.
+
+The same networks, tasks and meta-batches on both sides, learn2learn's with its own inner loop and Adam of
+PyTorch's (`meta_rival`). It lives in a Python of its own, whose path the environment variable
+AIGA_LEARN2LEARN has. Processor time of each whole process, so that a busy machine does not count and idle
+cores do not help; PyTorch has one thread. Compiling is told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from aiga.benchmarks.walker import _processor as processor
+from aiga.benchmarks.walker import _spread as spread
+
+ROUNDS = 3  # each side in turn, this often
+SECONDS = 1.0  # of processor time for each, in each round
+UNIT = "tasks per second of processor time"
+RIVAL, PYTHON = "learn2learn", "AIGA_LEARN2LEARN"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is learnt."""
+
+    task: str  # sine, glyphs
+    gradient: Literal["second", "first"]
+    steps: int  # inner ones
+    tasks: int = 25  # in a meta-iteration
+    shots: int = 10  # of glyphs those of each class, as are queries
+    queries: int = 10
+    rate: float = 0.01  # of the inner loop
+    ways: int = 5
+    filters: int = 64
+
+    @property
+    def name(self) -> str:
+        what = "sinusoids" if self.task == "sine" else "glyphs, 5-way 1-shot"
+        return f"{what}, {self.gradient} order, {self.steps} step{'s' * (self.steps > 1)}"
+
+
+CASES = [
+    *(Case("sine", gradient, steps) for gradient in ("second", "first") for steps in (1, 5)),
+    *(
+        Case("glyphs", gradient, steps, tasks=32, shots=1, queries=1, rate=0.4)
+        for gradient in ("second", "first")
+        for steps in (1, 5)
+    ),
+]
+
+
+def ours(case: Case, iterations: int) -> tuple[Callable[[float], float], float]:
+    """Tasks a second when run for so many seconds of processor time, and what compiling took of it, in s.
+    `iterations` are those of one compiled scan."""
+    import jax
+
+    from aiga.learners import inner_loop
+    from aiga.systems.learning import maml
+
+    config = maml.Config(
+        case.task,
+        tasks=case.tasks,
+        shots=case.shots,
+        queries=case.queries,
+        inner_rate=case.rate,
+        ways=case.ways,
+        filters=case.filters,
+        iterations=iterations,
+        test_tasks=1,
+        test_queries=1,
+        inner=inner_loop.Config(case.gradient, steps=case.steps),
+    )
+    system = maml.MAML(config)
+    key = jax.random.key(0)
+    state, begun = system.init(key), time.process_time()
+
+    def learn() -> None:
+        material = system._lessons.train
+        jax.block_until_ready(system._learn(key, material, state.meta, state.adam, state.iteration))
+
+    learn()
+    compiled = time.process_time() - begun
+
+    def rate(seconds: float) -> float:
+        begun, done = time.process_time(), 0
+        while (spent := time.process_time() - begun) < seconds or not done:
+            learn()
+            done += case.tasks * iterations
+        return done / spent
+
+    return rate, compiled
+
+
+def theirs(python: str, folder: Path, stack: ExitStack) -> Callable[[Case, float], float]:
+    """The rival's rate in a case, run for so many seconds of processor time. FileNotFoundError for no Python,
+    ImportError where that has no learn2learn."""
+    check = subprocess.run([python, "-c", "import learn2learn.algorithms"], capture_output=True, text=True)
+    if check.returncode:
+        raise ImportError(check.stderr.strip().splitlines()[-1])
+    program = subprocess.Popen(
+        [python, Path(__file__).with_name("meta_rival.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    stack.enter_context(program)
+    images = folder / "images.npy"
+
+    def rate(case: Case, seconds: float) -> float:
+        if case.task != "sine" and not images.exists():
+            from aiga.worlds import few_shot
+
+            np.save(images, few_shot.images(case.task, "train"))
+        asked = {"case": asdict(case), "images": None if case.task == "sine" else str(images)}
+        assert program.stdin and program.stdout
+        program.stdin.write(json.dumps({**asked, "seconds": seconds}) + "\n")
+        program.stdin.flush()
+        return json.loads(program.stdout.readline())["rate"]
+
+    return rate
+
+
+def bench() -> tuple[dict[str, Any], str]:
+    """Our rates and the rival's, and the ratios with their spread, as data and as text."""
+    missing: list[str] = []
+    rows: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rival = None
+        try:
+            rival = theirs(os.environ.get(PYTHON, ""), folder, stack)
+        except (OSError, ImportError):
+            missing.append(RIVAL)
+        for case in CASES:
+            mine, compiled = ours(case, 200 if case.task == "sine" else 2)
+            seen: dict[str, list[float]] = {"": [], RIVAL: []}
+            for _ in range(ROUNDS):
+                seen[""].append(mine(SECONDS))
+                if rival:
+                    seen[RIVAL].append(rival(case, SECONDS))
+            beside = {"rate": median(seen[RIVAL]), "ratio": spread(seen[""], seen[RIVAL])} if rival else None
+            rows.append(
+                {
+                    "case": case.name,
+                    "unit": UNIT,
+                    "ours": median(seen[""]),
+                    "compiling": compiled,
+                    "rivals": {RIVAL: beside} if beside else {},
+                }
+            )
+    machine = {"processor": processor(), "cores": os.cpu_count()}
+    data = {"benchmark": "meta", "machine": machine, "missing": missing, "cases": rows}
+    return data, "\n".join(_lines(data))
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    yield f"meta-learning, {UNIT}; {data['machine']['processor']}"
+    for row in data["cases"]:
+        yield f"{row['case']}: {row['ours']:,.0f}; {row['compiling']:.0f} s to compile"
+        for name, rival in row["rivals"].items():
+            ratio = rival["ratio"]
+            yield (
+                f"  {ratio['median']:6.1f} x {name} ({rival['rate']:,.1f}); "
+                f"{ratio['min']:.1f} to {ratio['max']:.1f} over {ROUNDS} rounds"
+            )
+    for name in data["missing"]:
+        yield f"not found, so not compared: {name} ({PYTHON} is to be the path of a Python that has it)"

@@ -1,0 +1,133 @@
+"""What a meta-learner needs of a kind of tasks: a network, tasks to draw, a loss to descend, a score to tell.
+
+`Lessons` is the shape of it; `Sinusoids` are the regression of `worlds/sine`, `Characters` the classification
+of `worlds/few_shot`. What tasks are drawn from, `material`, is handed in with every draw, so that images
+reach compiled code as data. Axis letters: T examples.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aiga.brains import MLP, ConvNet
+from aiga.brains.conv_net import Halves
+from aiga.interfaces import Key
+from aiga.worlds import few_shot, sine
+
+
+class Lessons(Protocol):
+    """A kind of tasks. `loss` and `score` are f32[], means over examples."""
+
+    told: str  # what the score is: mse, accuracy
+    data: str  # SHA-256 of the images tasks are drawn from; empty for tasks that are made up
+    together: int  # tasks side by side; 0: all
+
+    @property
+    def train(self) -> Any:
+        """The material of tasks to learn on."""
+
+    @property
+    def held(self) -> Any:
+        """The material of tasks to be judged on."""
+
+    def start(self, key: Key) -> Any:
+        """First weights, a sequence of layers."""
+
+    def draw(self, key: Key, material: Any, queries: int) -> tuple[Any, Any]:
+        """A task: examples to learn it from, and others to be judged on."""
+        ...
+
+    def loss(self, weights: Any, told: Any) -> jax.Array: ...
+
+    def score(self, weights: Any, told: Any) -> jax.Array: ...
+
+
+class Sinusoids:
+    """Points of sinusoids for a perceptron with rectifiers; with `oracle` amplitude and phase are inputs."""
+
+    told, data, together = "mse", "", 0
+    train = held = ()
+
+    def __init__(self, hidden: tuple[int, ...], shots: int, oracle: bool) -> None:
+        self.shots, self.oracle = shots, oracle
+        self.brain = MLP((3 if oracle else 1, *hidden, 1), "relu", "identity", scale=1.0)
+
+    def start(self, key: Key) -> Any:
+        """Weights as He et al. 2015 (arXiv 1502.01852) draw them for rectifiers, biases 0."""
+        layers = self.brain.init(key)
+        return tuple((w * np.sqrt(2 / w.shape[0]).astype(np.float32), jnp.zeros_like(b)) for w, b in layers)
+
+    def draw(self, key: Key, material: Any, queries: int) -> tuple[sine.Examples, sine.Examples]:
+        """One sinusoid."""
+        drawing, showing = jax.random.split(key)
+        drawn, shots = sine.SineSpace().sample(drawing), self.shots
+        told = sine.examples(showing, drawn, shots + queries)
+        if self.oracle:
+            known = jnp.broadcast_to(jnp.stack(drawn), (shots + queries, 2))
+            told = told._replace(x=jnp.concatenate([told.x, known], axis=1))
+        return sine.Examples(told.x[:shots], told.y[:shots]), sine.Examples(told.x[shots:], told.y[shots:])
+
+    def loss(self, weights: Any, told: sine.Examples) -> jax.Array:
+        """Mean squared error."""
+        return jnp.mean((self.brain.act(weights, (), told.x)[0] - told.y) ** 2)
+
+    score = loss
+
+
+class Characters:
+    """Images of `ways` classes for a convolutional network; `shots` and queries are numbers of each class.
+
+    ValueError, naming the field, for a source that cannot be read and numbers that it does not have.
+    """
+
+    # What a few tasks work on stays in a processor's cache, and judging many needs no more memory.
+    told, together = "accuracy", 4
+
+    def __init__(
+        self, source: str, part: str, ways: int, shots: int, turns: bool, filters: int, halves: Halves
+    ) -> None:
+        self.ways, self.shots = ways, shots
+        seen, held = few_shot.images(source, "train"), few_shot.images(source, part)
+        self.data = few_shot.digest(seen, held)
+        self._train, self._held = few_shot.turned(seen) if turns else seen, held
+        high, wide, colours = seen.shape[2:]
+        self.brain = ConvNet((high, wide, colours), ways, filters, halves)
+
+    @cached_property
+    def train(self) -> jax.Array:
+        """u8[C, I, H, W, F]."""
+        return jnp.asarray(self._train)
+
+    @cached_property
+    def held(self) -> jax.Array:
+        """u8[C, I, H, W, F]."""
+        return jnp.asarray(self._held)
+
+    def check(self, queries: int, held_queries: int) -> None:
+        """ValueError, naming the field, where the images are too few for a task."""
+        for images, asked in ((self._train, queries), (self._held, held_queries)):
+            shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
+            jax.eval_shape(lambda seen, asked=asked: self.draw(jax.random.key(0), seen, asked), shape)
+
+    def start(self, key: Key) -> Any:
+        """As `ConvNet.init` draws them."""
+        return self.brain.init(key)
+
+    def draw(self, key: Key, material: Any, queries: int) -> tuple[few_shot.Examples, few_shot.Examples]:
+        """Some classes of u8[C, I, H, W, F]."""
+        return few_shot.draw(key, material, self.ways, self.shots, queries)
+
+    def loss(self, weights: Any, told: few_shot.Examples) -> jax.Array:
+        """Cross entropy in nats."""
+        said = jax.nn.log_softmax(self.brain.act(weights, (), told.x)[0])
+        return -jnp.mean(jnp.take_along_axis(said, told.y[:, None], axis=1))
+
+    def score(self, weights: Any, told: few_shot.Examples) -> jax.Array:
+        """The share told right."""
+        said = self.brain.act(weights, (), told.x)[0].argmax(1)
+        return jnp.mean((said == told.y).astype(jnp.float32))
