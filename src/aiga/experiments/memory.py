@@ -103,14 +103,16 @@ ASKED = {
     "MDP, 10 episodes": Asked(_preset("mdp"), "return", lambda: [Rival("PSRL", PSRL())], FEW),
     "MDP, 25 episodes": Asked(_preset("mdp", episodes=25), "return", lambda: [Rival("PSRL", PSRL())], FEW),
 }  # fmt: skip
-STEPS = 20_000_000  # of a trial of this experiment
+STEPS = 38_400_000  # of a trial of this experiment
 
 
 def rl2(lab: Lab, presets: Presets) -> None:
-    """Every task with every seed, each with as many steps."""
-    lab.budget(STEPS)
+    """Every task with every seed, each with as many steps, at the end of which what falls has fallen."""
+    budget = lab.budget(STEPS)
     for arm, asked in ASKED.items():
         config = asked.config(presets)
+        update = config.trials * config.episodes * world(config)[2]
+        config = replace(config, anneal=max(budget // update, 1))
         for seed in lab.seeds:
             lab.trial(arm, seed, RL2(config), config, partial(_measured, asked, config), name="rl2")
 
