@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from aiga.play import exact
+from aiga.play import exact, strategies
+from aiga.worlds.bandits import DEPENDENT
 
 ROWS = 12  # of the table, at most
 MOST_PULLS = 200  # of two arms, for which what is possible is worked out at once
@@ -70,18 +72,13 @@ def possible(config: Mapping[str, Any]) -> dict[str, str]:
     if task != "arms" or config["arms"] != 2 or pulls > MOST_PULLS:
         return {}
     if config["draw"] != "independent":
-        better = {"uniform": None, "easy": 0.9, "medium": 0.75, "hard": 0.6}[config["draw"]]
-        return {"Bayes-optimal": f"return {exact.dependent(pulls, better):.3f}"}
+        return {"Bayes-optimal": f"return {exact.dependent(pulls, DEPENDENT.get(config['draw'])):.3f}"}
     best = 2 / 3 * pulls
-
-    def greedy(wins: Any, losses: Any, time: Any) -> Any:
-        return (wins + 1) / (wins + losses + 2)
-
     return {
         name: f"regret {best - value:.3f}"
         for name, value in (
             ("Bayes-optimal", exact.two_arms(pulls)),
-            ("greedy", exact.two_arms(pulls, greedy)),
+            ("greedy", exact.two_arms(pulls, partial(strategies.greedy, None))),
         )
     }
 

@@ -185,6 +185,18 @@ def _ppo(config: Any) -> System[Any]:
     return Alone(config)
 
 
+def _checked(make: Callable[[], Any]) -> System[Any]:
+    """A system whose images have what is asked for; RunError, naming the field, where they do not."""
+    from aiga.runs.errors import RunError
+
+    try:
+        system = make()
+        system.check()
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return system
+
+
 def _automl_zero_config() -> Any:
     from aiga.systems.architectures.automl_zero import Config
 
@@ -192,15 +204,9 @@ def _automl_zero_config() -> Any:
 
 
 def _automl_zero(config: Any, spread: Spread | None = None) -> System[Any]:
-    from aiga.runs.errors import RunError
     from aiga.systems.architectures.automl_zero import AutoMLZero
 
-    try:
-        system = AutoMLZero(config, spread=spread)
-        system.check()
-    except ValueError as error:
-        raise RunError(str(error)) from None
-    return system
+    return _checked(lambda: AutoMLZero(config, spread=spread))
 
 
 def _maml_config() -> Any:
@@ -210,15 +216,9 @@ def _maml_config() -> Any:
 
 
 def _maml(config: Any) -> System[Any]:
-    from aiga.runs.errors import RunError
     from aiga.systems.learning.maml import MAML
 
-    try:
-        system = MAML(config)
-        system.check()
-    except ValueError as error:
-        raise RunError(str(error)) from None
-    return system
+    return _checked(lambda: MAML(config))
 
 
 def _maml_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:

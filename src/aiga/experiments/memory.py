@@ -24,6 +24,7 @@ from aiga.play.strategies import Counting, Filter, RescorlaWagner, Strategy, pla
 from aiga.runs.codec import decode, types_in
 from aiga.runs.store import Store
 from aiga.systems.learning.rl2 import RL2, Config, State, regrets, world
+from aiga.worlds.bandits import DEPENDENT
 
 Presets = Mapping[str, Config]
 TASKS = 10_000  # to test on
@@ -48,10 +49,6 @@ class Asked(NamedTuple):
     tasks: int = TASKS
 
 
-def _arms(presets: Presets, **changes: Any) -> Config:
-    return replace(presets["arms"], **changes)
-
-
 def _two_arms() -> list[Rival]:
     known, best = partial(exact.two_arms, 100), 200 / 3
     return [
@@ -62,7 +59,8 @@ def _two_arms() -> list[Rival]:
     ]
 
 
-def _dependent(better: float | None) -> list[Rival]:
+def _dependent(draw: str) -> list[Rival]:
+    better = DEPENDENT.get(draw)
     best = 100 * (better or 0.75)  # the better of two uniform chances that sum to 1 is 3/4
     return [
         Rival("Thompson", Counting(2, strategies.thompson)),
@@ -75,10 +73,6 @@ def _restless() -> list[Rival]:
     return [*rules, Rival("Bayes-optimal", Filter(0.8, (0.02, 0.2)))]
 
 
-def _draw(draw: str) -> Callable[[Presets], Config]:
-    return lambda presets: replace(presets["dependent"], draw=draw)
-
-
 def _preset(name: str, **changes: Any) -> Callable[[Presets], Config]:
     return lambda presets: replace(presets[name], **changes)
 
@@ -88,10 +82,10 @@ ASKED = {
     "two arms, not told": Asked(
         _preset("arms", tells_reward=False), "regret", lambda: [Rival("chance", 50 / 3)]
     ),
-    "dependent, uniform": Asked(_draw("uniform"), "regret", lambda: _dependent(None)),
-    "dependent, easy": Asked(_draw("easy"), "regret", lambda: _dependent(0.9)),
-    "dependent, medium": Asked(_draw("medium"), "regret", lambda: _dependent(0.75)),
-    "dependent, hard": Asked(_draw("hard"), "regret", lambda: _dependent(0.6)),
+    **{
+        f"dependent, {draw}": Asked(_preset("dependent", draw=draw), "regret", partial(_dependent, draw))
+        for draw in ("uniform", *DEPENDENT)
+    },
     "informative": Asked(
         _preset("informative"), "return", lambda: [Rival("asks first", float(exact.informative(5)))]
     ),

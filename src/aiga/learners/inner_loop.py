@@ -183,9 +183,9 @@ class InnerLoop:
     def worth(self, meta: Meta, train: Any, valid: Any, importance: Any = None) -> tuple[Any, Any]:
         """What counts, f32[], and the loss f32[] on `valid` after the last step.
 
-        `importance` is as `gradient` has it.
-        It is what `gradient` differentiates for the kinds `UNROLLED`, and may be differentiated by whoever
-        has learnt the examples too, such as features of a representation that does not adapt.
+        It is what `gradient` differentiates for the kinds `UNROLLED`, `importance` as there, and may be
+        differentiated by whoever has learnt the examples too, such as features of a representation that does
+        not adapt.
         """
         weights, losses, first = meta.start, [], 0
         for exact, count in ((False, self.config.steps - self.config.exact), (True, self.config.exact)):
