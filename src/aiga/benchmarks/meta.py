@@ -22,8 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aiga.benchmarks.walker import _processor as processor
-from aiga.benchmarks.walker import _spread as spread
+from aiga.benchmarks.beside import processor, spread, told
 
 ROUNDS = 3  # each side in turn, this often
 SECONDS = 1.0  # of processor time for each, in each round
@@ -170,10 +169,6 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["cases"]:
         yield f"{row['case']}: {row['ours']:,.0f}; {row['compiling']:.0f} s to compile"
         for name, rival in row["rivals"].items():
-            ratio = rival["ratio"]
-            yield (
-                f"  {ratio['median']:6.1f} x {name} ({rival['rate']:,.1f}); "
-                f"{ratio['min']:.1f} to {ratio['max']:.1f} over {ROUNDS} rounds"
-            )
+            yield told(name, rival["ratio"], f" ({rival['rate']:,.1f})", ROUNDS, digits=1)
     for name in data["missing"]:
         yield f"not found, so not compared: {name} ({PYTHON} is to be the path of a Python that has it)"

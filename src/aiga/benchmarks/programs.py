@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from aiga.benchmarks.walker import _processor as processor
-from aiga.benchmarks.walker import _spread as spread
+from aiga.benchmarks.beside import processor, spread, told
 from aiga.brains.programs import evolution, interpreter, kernel, known
 from aiga.brains.programs.ops import NUMBER, OPERATIONS, Program, Sizes
 
@@ -265,10 +264,6 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         else:
             yield f"{row['case']}: {1e9 / row['ours']:.1f} ns a task-step"
         for name, rival in row["rivals"].items():
-            ratio = rival["ratio"]
-            yield (
-                f"  {ratio['median']:6.0f} x {name} ({1e9 / rival['rate']:.0f} ns); "
-                f"{ratio['min']:.0f} to {ratio['max']:.0f} over {ROUNDS} rounds"
-            )
+            yield told(name, rival["ratio"], f" ({1e9 / rival['rate']:.0f} ns)", ROUNDS)
     for name in data["missing"]:
         yield f"not installed, so not compared: {name} (pip install 'aiga[bench]')"

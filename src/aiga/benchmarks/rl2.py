@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from aiga.benchmarks.beside import spread
+
 RIVAL = "sb3-contrib RecurrentPPO"
 ROUNDS = 3
 TRIES = (8, 64, 512)  # environments of the rival
@@ -66,13 +68,13 @@ def case(rounds: int = ROUNDS) -> dict[str, Any]:
     except ImportError as error:
         return {**found, "ours": median(ours() for _ in range(rounds)), "missing": str(error)}
     pairs = [(ours(), rival(best)) for _ in range(rounds)]
-    ratios = [mine / theirs for mine, theirs in pairs]
+    mine, theirs = (list(rates) for rates in zip(*pairs, strict=True))
     found["rivals"][RIVAL] = {
-        "rate": median(theirs for _, theirs in pairs),
+        "rate": median(theirs),
         "environments": best,
-        "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio": spread(mine, theirs),
     }
-    return {**found, "ours": median(mine for mine, _ in pairs)}
+    return {**found, "ours": median(mine)}
 
 
 def bench() -> tuple[dict[str, Any], str]:

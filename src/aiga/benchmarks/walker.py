@@ -8,7 +8,6 @@ the clock on the wall, so the machine should have nothing else to do.
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -16,6 +15,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
+from aiga.benchmarks.beside import processor, spread, told
 
 ROUNDS = 7  # every engine in turn, this often
 SECONDS = 0.7  # for each, in each round
@@ -141,14 +142,14 @@ def bench() -> tuple[dict[str, Any], str]:
             "ours": median(seen[name]),
             "of_arithmetic_limit": median(seen[name]) / limit,
             "rivals": {
-                rival: {"rate": median(seen[rival]), "ratio": _spread(seen[name], seen[rival])}
+                rival: {"rate": median(seen[rival]), "ratio": spread(seen[name], seen[rival])}
                 for rival in rivals
             },
         }
         for name in cases
     ]
     machine = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "instruction_set": _walker.instruction_sets()[0],
         "arithmetic_gflops": max(peak) / 1e9,
@@ -189,7 +190,7 @@ def bench_jax() -> tuple[dict[str, Any], str]:
             lengths = evaluate(weights, ground, which, seeds + np.uint32(round)).lengths
             seen[name].append(float(np.sum(lengths)) / (time.perf_counter() - begun))
     mine, theirs = seen.values()
-    ratio = _spread(mine, theirs)
+    ratio = spread(mine, theirs)
     case = {
         "case": f"trained walkers on obstacles, {width:,} at once, {most} steps at most",
         "unit": "steps per second",
@@ -212,30 +213,13 @@ def _peak(native: Any) -> float:
     return operations / (time.perf_counter() - begun)
 
 
-def _spread(mine: list[float], theirs: list[float]) -> dict[str, float]:
-    ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
-    return {"median": median(ratios), "min": min(ratios), "max": max(ratios)}
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     machine = data["machine"]
     yield f"walker, {UNIT}; {machine['processor']}, {machine['instruction_set']}"
     for row in data["cases"]:
         yield f"{row['case']}, policy and physics: {row['ours'] / 1e6:.2f} M"
         for name, rival in row["rivals"].items():
-            ratio = rival["ratio"]
-            yield (
-                f"  {ratio['median']:6.0f} x {name}, physics alone ({rival['rate'] / 1e3:.1f} k); "
-                f"{ratio['min']:.0f} to {ratio['max']:.0f} over {ROUNDS} rounds"
-            )
+            yield told(name, rival["ratio"], f", physics alone ({rival['rate'] / 1e3:.1f} k)", ROUNDS)
         yield f"  {row['of_arithmetic_limit']:6.0%} of the core's arithmetic limit"
     yield (
         f"arithmetic limit: {machine['arithmetic_limit'] / 1e6:.1f} M, from "
