@@ -15,14 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from aiga.experiments import results
-from aiga.experiments.lab import Experiment, Lab
-from aiga.runs.codec import decode, types_in
+from aiga.experiments.lab import Experiment, Lab, last
 from aiga.runs.store import Store
-from aiga.systems.learning.anml import ANML, Config, State
+from aiga.systems.learning.anml import ANML, Config
 
 PRESETS = {
     "anml": "lite",
@@ -48,11 +46,9 @@ def forgetting(lab: Lab, presets: Mapping[str, Config]) -> None:
 
 def _tested(config: Config, store: Store) -> Mapping[str, float]:
     """Shares of right answers for each number of classes, and of units that fire."""
-    _, stored = store.load()
     system = ANML(config)
+    state = last(store, system)
     both = [ANML(replace(config, standardised=standardised)) for standardised in (False, True)]
-    known = types_in(system.init(jax.random.key(0)))
-    state = decode(State, stored.tree, stored.arrays, known)
     found: dict[str, float] = {}
     for count in SIZES:
         judged, oracle = (

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from aiga.experiments.results import Results, table
 from aiga.interfaces import System
-from aiga.runs.codec import decode, plain
+from aiga.runs.codec import decode, plain, types_in
 from aiga.runs.loop import Step, drive
 from aiga.runs.store import Run, RunError, Store
 from aiga.worlds.walker.course import Course
@@ -215,6 +216,12 @@ class Lab:
                 }
                 found.setdefault(arm, []).append((by_name[self.unit], by_name[metric]))
         return found
+
+
+def last(store: Store, system: System[Any]) -> Any:
+    """The state that a run of `system` came to."""
+    like, (_, stored) = system.init(jax.random.key(0)), store.load()
+    return decode(type(like), stored.tree, stored.arrays, types_in(like))
 
 
 def environments(store: Store) -> Iterator[dict[str, Any]]:

@@ -16,14 +16,13 @@ import jax
 import numpy as np
 
 from aiga.experiments import results
-from aiga.experiments.lab import Experiment, Lab
+from aiga.experiments.lab import Experiment, Lab, last
 from aiga.play import exact, strategies
 from aiga.play.collecting import Experience
 from aiga.play.posterior_sampling import PSRL
 from aiga.play.strategies import Counting, Filter, RescorlaWagner, Strategy, played
-from aiga.runs.codec import decode, types_in
 from aiga.runs.store import Store
-from aiga.systems.learning.rl2 import RL2, Config, State, regrets, world
+from aiga.systems.learning.rl2 import RL2, Config, regrets, world
 from aiga.worlds.bandits import DEPENDENT
 
 Presets = Mapping[str, Config]
@@ -113,9 +112,8 @@ def rl2(lab: Lab, presets: Presets) -> None:
 
 def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]:
     """RL^2 and its rivals on the same tasks; where it is asked, what its choices go by."""
-    _, stored = store.load()
     system = RL2(config)
-    state = decode(State, stored.tree, stored.arrays, types_in(system.init(jax.random.key(0))))
+    state = last(store, system)
     # Never those of the run's own tests.
     key = jax.random.fold_in(jax.random.wrap_key_data(state.test, impl="threefry2x32"), 1)
     courses, seen = system.judge(state.learner, key, asked.tasks)
