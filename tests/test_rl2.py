@@ -1,6 +1,7 @@
 """RL^2: trials by hand, the outer loop, and what a taught memory comes to."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from aiga.brains import ActorCritic
+from aiga.experiments import memory as experiment
+from aiga.experiments.lab import Lab
 from aiga.experiments.memory import interaction
 from aiga.interfaces import View
 from aiga.learnt import memory, possible
@@ -167,3 +170,18 @@ def test_a_run_is_told_beside_what_is_possible() -> None:
     assert memory(config, []) == "nothing learnt yet"
     assert possible(config | {"task": "mdp", "episodes": 10}) == {}
     assert possible(config | {"draw": "easy"}) == {"Bayes-optimal": f"return {exact.dependent(10, 0.9):.3f}"}
+
+
+def test_the_experiment_measures_a_run_beside_its_rivals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "ASKED", {"two arms": experiment.ASKED["two arms"]._replace(tasks=20)})
+    presets = {"arms": Config(units=4, trials=16, updates=1, test_tasks=4)}
+    with Lab(tmp_path, "rl2", ("two arms",), range(1), 1, 600, steps=1600, unit="steps") as lab:
+        experiment.rl2(lab, presets)
+        found = {name: by["two arms"][0] for name, by in lab.results.values().items()}
+        text = experiment.EXPERIMENTS["rl2"].tell(lab)
+    best = 200 / 3 - exact.two_arms(100)
+    assert found["Bayes-optimal"] == pytest.approx(best)
+    assert best < found["regret"] < 34 and 0 < found["Thompson"] < 34  # of one that has hardly learnt
+    assert f"two arms | regret  | {found['regret']:.3f}" in text
