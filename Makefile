@@ -23,8 +23,9 @@ poet: $(INSTALLED)
 	$(VENV)/bin/aiga run poet --minutes $(MINUTES)
 	@echo "aiga is $(VENV)/bin/aiga; '. $(VENV)/bin/activate' puts it on your path"
 
+# Files side by side: one core compiles while the other runs.
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 proof: $(INSTALLED)
 	$(VENV)/bin/python -m pytest -m proof

@@ -1,16 +1,18 @@
 """Every test runs on the CPU, with JAX at its strictest about mixing number types."""
 
 import os
+from pathlib import Path
 
 # Before anything imports JAX: it reads these once.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+# Compiling is most of what the tests take; what has been compiled is kept, as the command line keeps it.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / "build/compiled")
 # Gymnasium's drawing opens a window and prints a greeting otherwise.
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
