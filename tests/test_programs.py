@@ -261,7 +261,7 @@ def demo(**changes: Any) -> Config:
 
 FULL: dict[str, Any] = {
     "sizes": SIZES,
-    "mutations": Mutations(1, 2, 3, 3, 1, 1),
+    "mutations": Mutations(1, 2, 3, 3, 1, 1, 1),
     "setup_ops": evolution.EVERY_OPERATION,
     "predict_ops": evolution.EVERY_OPERATION,
     "learn_ops": evolution.EVERY_OPERATION,
@@ -308,6 +308,35 @@ def test_an_island_is_its_own_whatever_runs_beside_it():
     for name in _programs.instruction_sets():
         again = evolution.evolve(config, evolution.begin(0, config), tasks, 2000, instruction_set=name)
         assert equal(again.state, alone[0])
+
+
+def test_a_splice_goes_as_far_as_what_was_written_lives():
+    """All children of a program, by hand. Whoever reads an input later reads the result, beyond the end of a
+    component and around, until one of the two is overwritten."""
+
+    def program(add=1, times=0, dot=1, outer=(1, 0), multiply=(1, 3)):
+        return Program.of(
+            [("v gaussian", 1, 1.0, 0.5)],
+            [("v add", add, 0, 3), ("m times v", 0, times, 2), ("v dot", 2, dot, 1)],
+            [("v outer", *outer, 1), ("m add", 0, 1, 0), ("v multiply", *multiply, 2)],
+        )
+
+    children = [
+        program(),  # of what has no input like its result, or whose reader is not reached
+        program(dot=3, outer=(3, 0), multiply=(3, 3)),  # v1 + v0 for v1
+        program(times=3, outer=(1, 3)),  # v1 + v0 for v0
+        program(outer=(1, 2)),  # m0 v0 for v0; the product overwrites v2
+        program(add=2),  # v1 v3 for v1, around; m0 v0 overwrites v2
+    ]
+    config = demo(
+        sizes=Sizes(2, 4, 2, 4), population=1, mutate=1.0, begin=(1, 3, 3), most=(1, 3, 3),
+        mutations=Mutations(0, 0, 0, 0, splice=1),
+    )  # fmt: skip
+    tasks, found = straight(2, 5, 5), set()
+    for seed in range(200):
+        island = evolution.settled(seed, config, children[0], tasks)
+        found.add(listing(evolution.evolve(config, island, tasks, 1).state.individual(0), 4))
+    assert found == {listing(child, 4) for child in children}
 
 
 def test_migrants_are_the_youngest():
@@ -522,6 +551,7 @@ def test_what_does_not_fit_is_named():
         "alter",
         "trade",
         "replace",
+        "splice",
     }
 
 

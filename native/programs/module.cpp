@@ -309,7 +309,7 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
   s.population = field<int>(given, "population"), s.tournament = field<int>(given, "tournament");
   s.mutate = field<double>(given, "mutate");
   const auto weights = field<std::vector<double>>(given, "mutations");
-  expect(weights.size() == MUTATIONS, "mutations: six weights");
+  expect(weights.size() == MUTATIONS, "mutations: seven weights");
   std::copy(weights.begin(), weights.end(), s.mutations);
   triple(s.begin, field<std::vector<int>>(given, "begin"), "begin");
   triple(s.least, field<std::vector<int>>(given, "least"), "least");

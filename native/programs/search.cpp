@@ -87,6 +87,9 @@ class Variation {
       case REPLACE:
         if (length) part[chance.below(length)] = instruction(c);
         break;
+      case SPLICE:
+        if (length) splice(one, c, chance.below(length));
+        break;
     }
   }
 
@@ -139,6 +142,30 @@ class Variation {
       case 0: i.a = from(o.a); break;
       case 1: i.out = to(o.out); break;
       case 2: i.b = from(o.b); break;
+    }
+  }
+
+  // Whoever read an input of this instruction after it, in the order of learning, reads its result instead, until one
+  // of the two is overwritten. Of two inputs that could be, one is drawn.
+  void splice(Individual& one, int c, int at) {
+    const Instruction made = part(one, c)[at];
+    const Operation& o = operations[made.op];
+    const bool a = o.a == o.out, b = o.b == o.out;
+    if (o.out == NONE || (!a && !b)) return;
+    const uint8_t old = (a && b ? chance.below(2) : a) ? made.a : made.b;
+    const int home = c;
+    for (int ends = 0, k = at + 1;; k++) {
+      if (k >= one.length[c]) {
+        if (++ends == COMPONENTS) return;
+        c = c == LEARN ? PREDICT : c + 1, k = -1;
+        continue;
+      }
+      if (c == home && k == at) return;
+      Instruction& i = part(one, c)[k];
+      const Operation& p = operations[i.op];
+      if (p.a == o.out && i.a == old) i.a = made.out;
+      if (p.b == o.out && i.b == old) i.b = made.out;
+      if (p.out == o.out && (i.out == old || i.out == made.out)) return;
     }
   }
 

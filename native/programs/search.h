@@ -4,7 +4,7 @@
 
 namespace aiga::programs {
 
-enum Mutation { INSERT, REMOVE, RANDOMISE, ALTER, TRADE, REPLACE, MUTATIONS };
+enum Mutation { INSERT, REMOVE, RANDOMISE, ALTER, TRADE, REPLACE, SPLICE, MUTATIONS };
 enum Count { CANONICAL_HITS, PRINT_HITS, HURDLED, DEAD, COSTLY, RUN, STEPS, COUNTS };
 
 struct Settings {

@@ -35,6 +35,7 @@ class Mutations:
     alter: float = 3.0  # one argument of an instruction
     trade: float = 0.0  # remove an instruction and insert one, in one component function
     replace: float = 0.0  # an instruction
+    splice: float = 0.0  # what reads an input of an instruction after it reads its result instead
 
 
 @dataclass(frozen=True)
