@@ -56,7 +56,7 @@ class _Parser(argparse.ArgumentParser):
 
 def program() -> NoReturn:
     """The command `aiga`: `main`, then the end of the process."""
-    # What JAX compiles is kept for the next command: most of what a user waits for is compiled anew otherwise.
+    # Most of what a user waits for is compiling: what JAX compiles is kept for the next command.
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(caches):  # there are users without a home
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(caches, "aiga"))
