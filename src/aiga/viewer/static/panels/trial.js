@@ -40,7 +40,8 @@ export default {
     const words = h("p", { class: "soft" });
     host.append(h("header", {}, h("h2", {}, "A trial"), about),
       h("div", { class: "pick" }, h("span", {}, "iteration"), slider, when), words,
-      h("h3", {}, "What can be known of each arm"), beliefs, h("h3", {}, "What it pulled"), pulls,
+      h("h3", {}, "What can be known of each arm"),
+      h("span", { class: "soft" }, "dashed: its true chance; band: a standard deviation"), beliefs, h("h3", {}, "What it pulled"), pulls,
       h("h3", {}, "How sure it was of its choice"), choices);
     slider.addEventListener("input", () => {
       shown = Number(slider.value) === told.length - 1 ? -1 : Number(slider.value);
@@ -95,7 +96,7 @@ export default {
             high: known.map((row) => row[arm].mean + row[arm].deviation) } },
         { name: "", colour: tone(arm), x, y: x.map(() => chance), dashed: true, thin: true },
       ]);
-      const belief = { lines, xName: "pulls; dashed: the true chances; bands: a standard deviation",
+      const belief = { lines, xName: "pulls",
         label: "mean of what the chance of each arm may be, after each pull" };
       const choice = { lines: [{ name: "", colour: "--violet", x, y: taken }], xName: "pulls",
         label: "how likely the memory had made what it then did" };
