@@ -139,8 +139,8 @@ class InnerLoop:
         return State(for_good), {name: self._all(now, experience) for name, now in metrics.items()}
 
     def curve(self, meta: Meta, train: Any, valid: Any, steps: int, score: Any = None) -> Any:
-        """Scores f32[steps + 1] on `valid` after 0, 1, ... steps on `train`; losses, if no other is given. What
-        else a `score` consists of has an axis [steps + 1] before its own, too."""
+        """Scores f32[steps + 1] on `valid` after 0, 1, ... steps on `train`; losses, if no other is given.
+        What else a `score` consists of has an axis [steps + 1] before its own, too."""
         score = score or self.loss
 
         def step(now: Any, turn: Any) -> tuple[Any, Any]:

@@ -189,8 +189,9 @@ class ANML:
             judged = self.judge(state, count)
             learnt, held_out = float(judged.learnt.mean()), float(judged.held_out.mean())
             metrics |= {f"accuracy_{count}": held_out, f"learnt_{count}": learnt}
-            tests += [{"classes": count, "rate": judged.rate, "learnt": learnt, "held_out": held_out,
-                       "by_class": judged.held_out, "looks": judged.looks, "along": judged.along}]  # fmt: skip
+            by_class = {"by_class": judged.held_out, "looks": judged.looks, "along": judged.along}
+            said = {"classes": count, "rate": judged.rate, "learnt": learnt, "held_out": held_out}
+            tests.append(said | by_class)
         for when, share in firing._asdict().items():
             metrics[f"active_{when}"] = float(share.mean())
         data = {"meta_iterations": state.iteration, "tests": tests, **firing._asdict()}
@@ -222,8 +223,10 @@ class ANML:
         order, rates = np.arange(count * LEARN), np.asarray(self.config.rates, np.float32)
         if mixed:
             order = np.random.default_rng(count).permutation(order)
-        known, parts = self.images[:, 0], ("valid", "test")
-        valid, test = (self._sat(state.start, state.test, self.exam(part, count), known) for part in parts)
+        known = self.images[:, 0]
+        valid, test = (
+            self._sat(state.start, state.test, self.exam(part, count), known) for part in ("valid", "test")
+        )
         scores = np.asarray(self._online(*valid, order, rates)[1]).mean(1)
         best = int(scores.argmax())
         learnt, held_out = (np.asarray(right)[best] for right in self._online(*test, order, rates))
@@ -262,7 +265,7 @@ class ANML:
 
         `head` takes a step of gradient descent on every entry of `learn` in `order` i[C * K].
         """
-        count, each, width = learn.shape
+        _, each, width = learn.shape
         x, y = learn.reshape(-1, width)[order], (order // each).astype(jnp.int32)
         train = self._linear if len(head) == 1 else self._deep
 
@@ -447,7 +450,7 @@ class ANML:
     @cached_property
     def _along(self) -> Any:
         def along(head: Any, learn: Any, ask: Any, looked: Any, rate: Any) -> Any:
-            """After each class that is `looked` at, bool[C], the share of right answers to the classes so far."""
+            """After each class that is `looked` at, bool[C], the share of right answers to those so far."""
             train = self._linear if len(head) == 1 else self._deep
 
             def follow(head: Any, now: Any) -> tuple[Any, Any]:
@@ -456,7 +459,7 @@ class ANML:
 
                 def right() -> Any:
                     learnt = jnp.arange(len(ask)) <= k
-                    return (self._right(head, ask) * learnt).sum() / (k + 1).astype(jnp.float32)
+                    return self._right(head, ask).mean(where=learnt)
 
                 return head, jax.lax.cond(look, right, lambda: jnp.float32(0))
 

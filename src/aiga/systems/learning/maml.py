@@ -175,8 +175,8 @@ class MAML:
         return np.asarray(self._judge(meta, self._lessons.held, key)[0])
 
     def _shown(self, key: Key, curves: np.ndarray, said: np.ndarray, first: bool) -> list[Event]:
-        """A test for the page: quartiles of `judge`'s curves of `key`, and what was `said` [test_tasks, 11, T]
-        in the first tasks. Images are always the same, and told with the `first` test alone."""
+        """A test for the page: quartiles of `judge`'s curves of `key`, and what was `said` [N, 11, T] in the
+        first of its N tasks. Their images are always the same, and told with the `first` test alone."""
         # A task whose inner loop diverged is worse than all others, and those still have quartiles.
         ranked = np.where(np.isnan(curves), np.inf, curves)
         low, middle, high = np.quantile(ranked, (0.25, 0.5, 0.75), axis=0, method="nearest")
