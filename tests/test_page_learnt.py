@@ -52,7 +52,7 @@ class Recorded:
         return state + 1, self.log[state]
 
 
-def test_a_trial_is_shown_with_what_can_be_known(tmp_path: Path, tab: Tab) -> None:
+def test_what_learns_to_learn_is_shown(tmp_path: Path, tab: Tab) -> None:
     from playwright.sync_api import expect
 
     place = Place(tmp_path)
@@ -115,4 +115,10 @@ def test_a_trial_is_shown_with_what_can_be_known(tmp_path: Path, tab: Tab) -> No
         assert labels[1].startswith(
             "after the gate: a unit fires on 35 % of the writings; 1 of 3 units on none, 1"
         )
+
+        # A file of the run says the same, and that it was told no images is no fault.
+        shared = page.request.get(f"{served.address}/api/runs/sines/share").text()
+        (tmp_path / "sines.html").write_text(shared)
+        page.goto(f"{(tmp_path / 'sines.html').as_uri()}#/sines/adaptation")
+        expect(page.locator(".adaptation")).to_contain_text("below 3 before, 0.75 after one step")
     assert tab.problems == []
