@@ -211,6 +211,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     with Store.open(tmp_path / "whole") as store:
         told, rows = SYSTEMS["anml"].told, store.rows("events")
     assert told
+    _, test, firing = (row["data"] for row in rows[-3:])
+    (exam,) = test["tests"]
+    assert exam["looks"] == list(range(1, 9)) and exam["along"][-1] == pytest.approx(exam["held_out"])
+    assert exam["along"][0] > exam["along"][-1]  # one class alone is no question
+    fires = np.array([[int(digit) for digit in row] for row in firing["before"]])
+    # 8 classes and 36 units, on nine writings and not on two.
+    assert fires.shape == (8, 36) and fires.mean() / 9 == pytest.approx(np.mean(test["before"]), abs=0.1)
+    assert fires.mean(0) / 9 == pytest.approx(np.array(test["before"]), abs=0.5)
     said = told({"learner": "anml", "test_every": 2}, rows)
     assert said.startswith("anml after 6 meta-iterations") and "8 classes one after the other: " in said
 

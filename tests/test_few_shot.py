@@ -147,8 +147,14 @@ def test_maml_learns_to_tell_glyphs_apart_after_one_of_each() -> None:
     state = system.init(KEY)
     untaught = system.judge(state.meta, KEY)[:, 1].mean()
     for step in range(2):
-        state, (event,) = system.step(jax.random.fold_in(KEY, step), state)
-    said = event.data
+        state, (event, *shown) = system.step(jax.random.fold_in(KEY, step), state)
+        # Images stay the same, so they are told once.
+        assert [one.kind for one in shown] == [["images", "adaptation"], ["adaptation"]][step]
+        for text in [text for one in shown for text in one.data.get("learnt", [])]:
+            assert {len(row) for row in text.split(" ")} == {28} and set(text) - set("0 ")
+    said, told = event.data, shown[-1].data
+    assert told["said"].shape == (3, 5) and set(told["said"].flat) <= set(range(5))
+    assert told["low"][1] <= told["middle"][1] <= told["high"][1]
     assert set(said) == {"meta_iterations", "tasks", "loss"} | {f"accuracy_{k}" for k in maml.TOLD}
     # 60 tasks, whose answers may go together: five standard errors of a share are 0.26 at most, and of one
     # that varies by 0.15 between tasks 0.1.

@@ -191,23 +191,41 @@ def test_sinusoids_are_the_papers() -> None:
     close(told.y, 2 * np.sin(told.x - 0.5), atol=1e-5)
 
 
-SMALL = maml.Config(hidden=(20,), iterations=300, test_tasks=50, test_queries=20, rate=0.01)
+SMALL = maml.Config(hidden=(20,), iterations=300, test_tasks=50, test_queries=400, rate=0.01)
 
 
 def test_maml_learns_to_learn_and_meta_sgd_learns_its_rates() -> None:
     system = maml.MAML(replace(SMALL, learn_rates=True, losses="every", inner=Config(steps=2)))
     state = system.init(KEY)
     before = system.judge(state.meta, KEY)[:, 1].mean()
-    after, (event,) = system.step(KEY, state)
+    after, (event, shown) = system.step(KEY, state)
+    told_of_the_first_tasks(system, after, shown.data, 2)
     assert event.data["mse_1"] < 0.6 * before and event.data["mse_1"] < 0.8 * event.data["mse_0"]
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), after.meta.rates, state.meta.rates)
     assert min(jax.tree.leaves(moved)) > 1e-3
+
+
+def told_of_the_first_tasks(system: maml.MAML, state: maml.State, shown: dict[str, Any], count: int) -> None:
+    """What is drawn are the tasks that the test is on, and the network that it judges; after the first
+    `count` of the steps that are drawn, as others may diverge."""
+    curves = system.judge(state.meta, jax.random.wrap_key_data(jnp.asarray(state.test)))
+    np.testing.assert_allclose(shown["middle"][:count], np.median(curves, 0)[:count], rtol=0.1)
+    assert (shown["low"] <= shown["middle"]).all() and (shown["middle"] <= shown["high"]).all()
+    steps = list(shown["steps"])[:count]
+    x = np.linspace(*shown["span"], len(shown["sines"][0]["true"]))
+    for told, curve in zip(shown["sines"], curves, strict=False):
+        points = told["points"]
+        np.testing.assert_allclose(points[:, 1], np.interp(points[:, 0], x, told["true"]), atol=0.05)
+        off = ((told["said"] - told["true"]) ** 2).mean(1)[:count]
+        # Places from end to end against random ones.
+        np.testing.assert_allclose(off, curve[steps], rtol=0.5, atol=0.02)
 
 
 def test_the_oracle_knows_what_the_pretrained_cannot() -> None:
     scores = {}
     for name, config in maml.baselines(replace(SMALL, iterations=1000)).items():
         system = maml.MAML(config)
-        _, (event,) = system.step(KEY, system.init(KEY))
+        state, (event, shown) = system.step(KEY, system.init(KEY))
         scores[name] = event.data["mse_0"]
+        told_of_the_first_tasks(system, state, shown.data, 1)
     assert scores["oracle"] < 0.5 * scores["pretrained"]

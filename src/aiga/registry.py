@@ -462,7 +462,7 @@ SYSTEMS: dict[str, Entry] = {
         config=_maml_config,
         build=_maml,
         preset="sine",
-        panels=("curves", "share"),
+        panels=("adaptation", "curves", "share"),
         told=_maml_told,
         told_of="metrics",
     ),
@@ -478,7 +478,7 @@ SYSTEMS: dict[str, Entry] = {
         config=_anml_config,
         build=_anml,
         preset="lite",
-        panels=("curves", "share"),
+        panels=("sequence", "curves", "share"),
         told=_anml_told,
     ),
     "rl2": Entry(

@@ -138,15 +138,17 @@ class InnerLoop:
         metrics = {"before": weights, "after": for_good}
         return State(for_good), {name: self._all(now, experience) for name, now in metrics.items()}
 
-    def curve(self, meta: Meta, train: Any, valid: Any, steps: int, score: Loss | None = None) -> jax.Array:
-        """Scores f32[steps + 1] on `valid` after 0, 1, ... steps on `train`; losses, if no other is given."""
+    def curve(self, meta: Meta, train: Any, valid: Any, steps: int, score: Any = None) -> Any:
+        """Scores f32[steps + 1] on `valid` after 0, 1, ... steps on `train`; losses, if no other is given.
+        What else a `score` consists of has an axis [steps + 1] before its own, too."""
         score = score or self.loss
 
         def step(now: Any, turn: Any) -> tuple[Any, Any]:
             return self._step(meta, now, self._seen(train, turn)), score(now, valid)
 
         weights, scores = jax.lax.scan(step, meta.start, self._turns(train, steps), length=steps)
-        return jnp.append(scores, score(weights, valid))
+        last = score(weights, valid)
+        return jax.tree.map(lambda those, one: jnp.concatenate([those, one[None]]), scores, last)
 
     def gradient(
         self, meta: Meta, key: Key, train: Any, valid: Any, importance: Any = None

@@ -19,9 +19,11 @@ from aiga.brains.conv_net import Halves
 from aiga.interfaces import Key
 from aiga.worlds import few_shot, sine
 
+PLACES = 41  # of a sinusoid that is looked at as a whole
+
 
 class Lessons(Protocol):
-    """A kind of tasks. `loss` and `score` are f32[], means over examples."""
+    """A kind of tasks. `loss` is f32[], a mean over examples."""
 
     told: str  # what the score is: mse, accuracy
     data: str  # SHA-256 of the images tasks are drawn from; empty for tasks that are made up
@@ -42,9 +44,15 @@ class Lessons(Protocol):
         """A task: examples to learn it from, and others to be judged on."""
         ...
 
+    def asked(self, key: Key, valid: Any) -> Any:
+        """What to ask to see what was learnt of the task that `key` draws, `valid` to be judged on."""
+        ...
+
     def loss(self, weights: Any, told: Any) -> jax.Array: ...
 
-    def score(self, weights: Any, told: Any) -> jax.Array: ...
+    def judged(self, weights: Any, valid: Any, asked: Any) -> tuple[jax.Array, jax.Array]:
+        """The score f32[] on `valid`, a mean over examples, and what the network says to `asked`, [T]."""
+        ...
 
 
 class Sinusoids:
@@ -66,17 +74,27 @@ class Sinusoids:
         """One sinusoid."""
         drawing, showing = jax.random.split(key)
         drawn, shots = sine.SineSpace().sample(drawing), self.shots
-        told = sine.examples(showing, drawn, shots + queries)
-        if self.oracle:
-            known = jnp.broadcast_to(jnp.stack(drawn), (shots + queries, 2))
-            told = told._replace(x=jnp.concatenate([told.x, known], axis=1))
+        told = self._known(drawn, sine.examples(showing, drawn, shots + queries))
         return sine.Examples(told.x[:shots], told.y[:shots]), sine.Examples(told.x[shots:], told.y[shots:])
+
+    def asked(self, key: Key, valid: sine.Examples) -> sine.Examples:
+        """The sinusoid at `PLACES` places, evenly from end to end."""
+        drawn = sine.SineSpace().sample(jax.random.split(key)[0])
+        return self._known(drawn, sine.at(drawn, jnp.linspace(*sine.X, PLACES, dtype=jnp.float32)[:, None]))
 
     def loss(self, weights: Any, told: sine.Examples) -> jax.Array:
         """Mean squared error."""
         return jnp.mean((self.brain.act(weights, (), told.x)[0] - told.y) ** 2)
 
-    score = loss
+    def judged(self, weights: Any, valid: Any, asked: sine.Examples) -> tuple[jax.Array, jax.Array]:
+        """The loss, and heights f32[T]."""
+        return self.loss(weights, valid), self.brain.act(weights, (), asked.x)[0][:, 0]
+
+    def _known(self, drawn: sine.Sine, told: sine.Examples) -> sine.Examples:
+        if not self.oracle:
+            return told
+        known = jnp.broadcast_to(jnp.stack(drawn), (len(told.x), 2))
+        return told._replace(x=jnp.concatenate([told.x, known], axis=1))
 
 
 class Characters:
@@ -122,12 +140,16 @@ class Characters:
         """Some classes of u8[C, I, H, W, F]."""
         return few_shot.draw(key, material, self.ways, self.shots, queries)
 
+    def asked(self, key: Key, valid: few_shot.Examples) -> few_shot.Examples:
+        """The images to be judged on, as they are told together."""
+        return valid
+
     def loss(self, weights: Any, told: few_shot.Examples) -> jax.Array:
         """Cross entropy in nats."""
         said = jax.nn.log_softmax(self.brain.act(weights, (), told.x)[0])
         return -jnp.mean(jnp.take_along_axis(said, told.y[:, None], axis=1))
 
-    def score(self, weights: Any, told: few_shot.Examples) -> jax.Array:
-        """The share told right."""
-        said = self.brain.act(weights, (), told.x)[0].argmax(1)
-        return jnp.mean((said == told.y).astype(jnp.float32))
+    def judged(self, weights: Any, valid: few_shot.Examples, asked: Any) -> tuple[jax.Array, jax.Array]:
+        """The share told right, and the classes i32[T] told."""
+        said = self.brain.act(weights, (), valid.x)[0].argmax(1)
+        return jnp.mean((said == valid.y).astype(jnp.float32)), said

@@ -38,7 +38,11 @@ class Examples(NamedTuple):
 
 def examples(key: Key, sine: Sine, count: int) -> Examples:
     """`count` points of the sinusoid, without noise."""
-    x = jax.random.uniform(key, (count, 1), jnp.float32, *X)
+    return at(sine, jax.random.uniform(key, (count, 1), jnp.float32, *X))
+
+
+def at(sine: Sine, x: Any) -> Examples:
+    """The sinusoid's points at `x` f32[T, 1]."""
     return Examples(x, sine.amplitude * jnp.sin(x - sine.phase))
 
 

@@ -53,6 +53,9 @@ LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and o
 CHUNK = 100  # images whose features are found at a time
 BLOCK = 60  # steps that share one pass through the weights
 ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
+LOOKS = 25  # within a sequence of classes, at most, for the page
+SHOWN_CLASSES, SHOWN_UNITS = 40, 128  # whose firing the page shows, at most
+WRITINGS = 9  # of each such class, so that on how many a unit fires is one digit
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Judged:
     chosen_by: float  # what it scores there, on images held out
     learnt: np.ndarray  # f32[C], on the images that were learnt from
     held_out: np.ndarray  # f32[C]
+    looks: np.ndarray  # i[L]: after how many classes it was asked for those so far, too; none of the oracle
+    along: np.ndarray  # f32[L]: the share of right answers then, on images held out
 
 
 class Firing(NamedTuple):
@@ -179,17 +184,18 @@ class ANML:
         metrics = {"meta_iterations": state.iteration, **metrics}
         if before // config.test_every == state.iteration // config.test_every:
             return state, [Event("metric", metrics)]
-        firing, tests = self.firing(state), []
+        (firing, shown), tests = self._fired(state), []
         for count in config.sizes:
             judged = self.judge(state, count)
             learnt, held_out = float(judged.learnt.mean()), float(judged.held_out.mean())
             metrics |= {f"accuracy_{count}": held_out, f"learnt_{count}": learnt}
-            tests += [{"classes": count, "rate": judged.rate, "learnt": learnt, "held_out": held_out,
-                       "by_class": judged.held_out}]  # fmt: skip
+            by_class = {"by_class": judged.held_out, "looks": judged.looks, "along": judged.along}
+            said = {"classes": count, "rate": judged.rate, "learnt": learnt, "held_out": held_out}
+            tests.append(said | by_class)
         for when, share in firing._asdict().items():
             metrics[f"active_{when}"] = float(share.mean())
         data = {"meta_iterations": state.iteration, "tests": tests, **firing._asdict()}
-        return state, [Event("metric", metrics), Event("meta_test", data)]
+        return state, [Event("metric", metrics), Event("meta_test", data), Event("firing", shown)]
 
     def worth(self, start: Weights, x: Any, y: Any) -> Any:
         """What `start` is worth for learning to come: the loss f32[] on images `x` f32[B, size, size] of
@@ -214,17 +220,43 @@ class ANML:
 
     def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
         """The meta-test on `count` classes, one after the other; of the oracle where they are `mixed`."""
-        valid, test = (self._tested(state, part, count, mixed) for part in ("valid", "test"))
-        scores = valid[1].mean(1)
+        order, rates = np.arange(count * LEARN), np.asarray(self.config.rates, np.float32)
+        if mixed:
+            order = np.random.default_rng(count).permutation(order)
+        known = self.images[:, 0]
+        valid, test = (
+            self._sat(state.start, state.test, self.exam(part, count), known) for part in ("valid", "test")
+        )
+        scores = np.asarray(self._online(*valid, order, rates)[1]).mean(1)
         best = int(scores.argmax())
-        return Judged(self.config.rates[best], float(scores[best]), test[0][best], test[1][best])
+        learnt, held_out = (np.asarray(right)[best] for right in self._online(*test, order, rates))
+        looks = along = np.zeros(0, np.float32)
+        if not mixed:
+            looks = _evenly(count, LOOKS) + 1
+            looked = np.isin(np.arange(1, count + 1), looks)
+            along = np.asarray(self._along(*test, looked, rates[best]))[looked]
+        return Judged(self.config.rates[best], float(scores[best]), learnt, held_out, looks, along)
 
     def firing(self, state: State) -> Firing:
         """On images of the alphabets to choose by, two of each class."""
-        classes = glyphs.classes(self.config.world, glyphs.split(self.config.world).valid)
-        images = glyphs.images(self.config.world, classes, np.arange(2))
-        both = self._firing(state.start, images.reshape(-1, *images.shape[2:]))
-        return Firing(*(np.asarray(part) for part in both))
+        return self._fired(state)[0]
+
+    def _fired(self, state: State) -> tuple[Firing, dict[str, Any]]:
+        """`firing`, and for the page on how many of the writings of a class a unit fires: a text for each
+        class, a digit for each unit; of some classes and units, evenly chosen and the same in every test."""
+        world, size = self.config.world, self.config.world.size
+        classes = glyphs.classes(world, glyphs.split(world).valid)
+        some = classes[_evenly(len(classes), SHOWN_CLASSES)]
+        sets = [glyphs.images(world, classes, np.arange(2)), glyphs.images(world, some, np.arange(WRITINGS))]
+        two, nine = (each.reshape(-1, size, size) for each in sets)
+        both = jax.device_get(self._firing(state.start, np.concatenate([two, nine])))
+        units = _evenly(self.features_count, SHOWN_UNITS)
+        shown: dict[str, Any] = {"writings": WRITINGS, "units": units, "classes": some}
+        for name, fires in zip(Firing._fields, both, strict=True):
+            counts = fires[len(two) :, units].reshape(len(some), WRITINGS, -1).sum(1)
+            if name == "after" or state.start.gate:
+                shown[name] = ["".join(map(str, row)) for row in counts]
+        return Firing(*(fires[: len(two)].mean(0, dtype=np.float32) for fires in both)), shown
 
     def online(
         self, head: Any, learn: Array, ask: Array, order: Array, rates: Array
@@ -233,17 +265,13 @@ class ANML:
 
         `head` takes a step of gradient descent on every entry of `learn` in `order` i[C * K].
         """
-        count, each, width = learn.shape
+        _, each, width = learn.shape
         x, y = learn.reshape(-1, width)[order], (order // each).astype(jnp.int32)
         train = self._linear if len(head) == 1 else self._deep
 
-        def right(weights: Any, features: Any) -> Any:
-            answers = self._answers(weights, features).argmax(-1)
-            return (answers == jnp.arange(count)[:, None]).mean(1, dtype=jnp.float32)
-
         def score(rate: Any) -> tuple[Any, Any]:
             weights = train(head, x, y, rate)
-            return right(weights, learn), right(weights, ask)
+            return self._right(weights, learn), self._right(weights, ask)
 
         return jax.lax.map(score, jnp.asarray(rates, jnp.float32))
 
@@ -324,6 +352,11 @@ class ANML:
         sizes = (head[0][0].shape[0], *(bias.shape[0] for _, bias in head))
         return MLP(sizes, "relu", "identity").act(head, (), features)[0]
 
+    def _right(self, head: Any, features: Any) -> Any:
+        """Shares f32[C] of right answers to features f32[C, K, F] of all classes in order."""
+        answers = self._answers(head, features).argmax(-1)
+        return (answers == jnp.arange(len(features))[:, None]).mean(1, dtype=jnp.float32)
+
     def _loss(self, weights: Weights, told: Told) -> Any:
         """Cross entropy, f32[]."""
         features = self._seen(weights.body, told.x) if weights.body else told.x
@@ -392,21 +425,11 @@ class ANML:
         longer = replace(world, characters=max(world.characters, -(-count // len(alphabets))))
         return glyphs.images(world, glyphs.classes(longer, alphabets)[:count], np.arange(LEARN + ASK))
 
-    def _tested(self, state: State, part: Part, count: int, mixed: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Right answers f32[R, C] to what was learnt and to what was held out."""
-        order = np.arange(count * LEARN)
-        if mixed:
-            order = np.random.default_rng(count).permutation(order)
-        rates = np.asarray(self.config.rates, np.float32)
-        images, known = self.exam(part, count), self.images[:, 0]
-        learnt, held_out = self._test(state.start, state.test, images, known, order, rates)
-        return np.asarray(learnt), np.asarray(held_out)
-
     @cached_property
-    def _test(self) -> Any:
-        def test(
-            start: Weights, key: Any, images: Any, known: Any, order: Any, rates: Any
-        ) -> tuple[Any, Any]:
+    def _sat(self) -> Any:
+        def sat(start: Weights, key: Any, images: Any, known: Any) -> tuple[Any, Any, Any]:
+            """The head before an exam of `images` u8[C, K, size, size], and features of what is to be learnt
+            from and to be asked for, f32[C, K, F]."""
             count, each = images.shape[:2]
             _, features = self._in_chunks(start, images.reshape(-1, *images.shape[2:]))
             if self.config.standardised:
@@ -416,19 +439,40 @@ class ANML:
                 features = (features - others.mean(0)) / unit
             features = features.reshape(count, each, -1)
             *_, last = self._head(jax.random.wrap_key_data(key, impl="threefry2x32"), count)
-            head = (*start.head[:-1], last)
-            return self.online(head, features[:, :LEARN], features[:, LEARN:], order, rates)
+            return (*start.head[:-1], last), features[:, :LEARN], features[:, LEARN:]
 
-        return jax.jit(test)
+        return jax.jit(sat)
+
+    @cached_property
+    def _online(self) -> Any:
+        return jax.jit(self.online)
+
+    @cached_property
+    def _along(self) -> Any:
+        def along(head: Any, learn: Any, ask: Any, looked: Any, rate: Any) -> Any:
+            """After each class that is `looked` at, bool[C], the share of right answers to those so far."""
+            train = self._linear if len(head) == 1 else self._deep
+
+            def follow(head: Any, now: Any) -> tuple[Any, Any]:
+                k, x, look = now
+                head = train(head, x, jnp.full(len(x), k), rate)
+
+                def right() -> Any:
+                    learnt = jnp.arange(len(ask)) <= k
+                    return self._right(head, ask).mean(where=learnt)
+
+                return head, jax.lax.cond(look, right, lambda: jnp.float32(0))
+
+            every = jnp.arange(len(learn), dtype=jnp.int32), learn, looked
+            return jax.lax.scan(follow, head, every)[1]
+
+        return jax.jit(along)
 
     @cached_property
     def _firing(self) -> Any:
         def firing(start: Weights, images: Any) -> Any:
-            def shares(features: Any) -> Any:
-                fires = features > ACTIVE * features.max(-1, keepdims=True)
-                return fires.mean(0, dtype=jnp.float32)
-
-            return tuple(map(shares, self._in_chunks(start, images)))
+            both = self._in_chunks(start, images)
+            return tuple(features > ACTIVE * features.max(-1, keepdims=True) for features in both)
 
         return jax.jit(firing)
 
@@ -478,6 +522,11 @@ def drawn(key: Key, shape: Any) -> tuple[jax.Array, jax.Array]:
     inputs = int(np.prod(shape[:-1]))
     weights = jax.random.normal(key, tuple(shape), jnp.float32) * np.float32(np.sqrt(2 / inputs))
     return weights, jnp.zeros(shape[-1], jnp.float32)
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most so many of the numbers below `count`, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def _scaled(images: Any) -> Any:

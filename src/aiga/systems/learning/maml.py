@@ -30,9 +30,13 @@ from aiga.interfaces import Array, Event, Key
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import UNROLLED, InnerLoop, Meta
 from aiga.play.lessons import Characters, Lessons, Sinusoids
-from aiga.worlds import few_shot
+from aiga.worlds import few_shot, sine
 
 TOLD = (0, 1, 5, 10)  # steps after which a metric tells the score
+DRAWN = (0, 1, 10)  # and after which the page draws what the network says
+SHOWN = 3  # sinusoids that it draws; of images it shows one task
+CLASSES = 5  # of that task, at most: an image of each to learn from and one to be told
+SIDE = 28  # pixels of such an image, at most
 Adapts = Literal["all", "head"]
 Losses = Literal["last", "every"]
 Part = Literal["valid", "test"]
@@ -153,10 +157,12 @@ class MAML:
         learnt = self._learn(key, self._lessons.train, state.meta, state.adam, state.iteration)
         meta, adam, loss = jax.device_get(learnt)
         state = replace(state, iteration=state.iteration + config.iterations, meta=meta, adam=adam)
-        curves = self.judge(meta, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32"))
+        testing = jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32")
+        curves, said = jax.device_get(self._judge(meta, self._lessons.held, testing))
         after = {f"{self._lessons.told}_{k}": float(curves[:, k].mean()) for k in TOLD}
         count = {"meta_iterations": state.iteration, "tasks": state.iteration * config.tasks}
-        return state, [Event("metric", {**count, "loss": float(loss), **after})]
+        shown = self._shown(testing, curves, said, first=state.iteration == config.iterations)
+        return state, [Event("metric", {**count, "loss": float(loss), **after}), *shown]
 
     def judge(self, meta: Meta, key: Key, rate: float | None = None) -> np.ndarray:
         """Mean squared errors, or of images the share told right, f32[test_tasks, 11] on tasks of `key` after
@@ -166,7 +172,32 @@ class MAML:
         """
         if rate is not None:
             meta = replace(meta, rates=jax.tree.map(lambda old: np.full_like(old, rate), meta.rates))
-        return np.asarray(self._judge(meta, self._lessons.held, key))
+        return np.asarray(self._judge(meta, self._lessons.held, key)[0])
+
+    def _shown(self, key: Key, curves: np.ndarray, said: np.ndarray, first: bool) -> list[Event]:
+        """A test for the page: quartiles of `judge`'s curves of `key`, and what was `said` [N, 11, T] in the
+        first of its N tasks. Their images are always the same, and told with the `first` test alone."""
+        # A task whose inner loop diverged is worse than all others, and those still have quartiles.
+        ranked = np.where(np.isnan(curves), np.inf, curves)
+        low, middle, high = np.quantile(ranked, (0.25, 0.5, 0.75), axis=0, method="nearest")
+        curve = {"low": _short(low), "middle": _short(middle), "high": _short(high)}
+        shown = {"score": self._lessons.told, **curve, "steps": DRAWN}
+        train, asked = jax.device_get(self._first(self._lessons.held, key))
+        if isinstance(self._lessons, Sinusoids):
+            points, true = np.concatenate([train.x[..., :1], train.y], 2), asked.y[..., 0]
+            sines = [
+                {"points": _short(points[k]), "true": _short(true[k]), "said": _short(said[k, DRAWN])}
+                for k in range(len(true))
+            ]
+            return [Event("adaptation", {**shown, "span": sine.X, "sines": sines})]
+        some = np.arange(min(self.config.ways, CLASSES))
+        learnt, told = some * self.config.shots, some * self.config.test_queries
+        images = {
+            "learnt": [_inked(image) for image in train.x[0, learnt]],
+            "asked": [_inked(image) for image in asked.x[0, told]],
+        }
+        test = Event("adaptation", {**shown, "said": said[0, DRAWN][:, told]})
+        return [Event("images", images), test] if first else [test]
 
     @cached_property
     def _lessons(self) -> Lessons:
@@ -244,11 +275,44 @@ class MAML:
         def judge(meta: Meta, material: Any, key: Key) -> Any:
             def curve(key: Key) -> Any:
                 train, valid = lessons.draw(key, material, config.test_queries)
-                return self._loop.curve(meta, train, valid, max(TOLD), lessons.score)
+                asked = lessons.asked(key, valid)
+
+                def score(weights: Any, valid: Any) -> Any:
+                    return lessons.judged(weights, valid, asked)
+
+                return self._loop.curve(meta, train, valid, max(TOLD), score)
 
             return self._for_each(curve, jax.random.split(key, config.test_tasks))
 
         return jax.jit(judge)
+
+    @cached_property
+    def _first(self) -> Any:
+        lessons, config = self._lessons, self.config
+
+        def first(material: Any, key: Key) -> Any:
+            def draw(key: Key) -> Any:
+                train, valid = lessons.draw(key, material, config.test_queries)
+                return train, lessons.asked(key, valid)
+
+            return jax.vmap(draw)(jax.random.split(key, config.test_tasks)[:SHOWN])
+
+        return jax.jit(first)
+
+
+def _short(values: Any) -> np.ndarray:
+    """f32 of four digits or so: a line of the page's is a few hundred pixels high."""
+    rounded = [float(f"{value:.4g}") for value in np.ravel(values)]
+    return np.array(rounded, np.float32).reshape(np.shape(values))
+
+
+def _inked(image: Any) -> str:
+    """f32[H, W, F], from 0 to 1, as grey: a hexadecimal digit for each pixel, rows of equal length between
+    spaces."""
+    grey, step = image.mean(2), -(-max(image.shape[:2]) // SIDE)
+    high, wide = (side // step * step for side in grey.shape)
+    small = grey[:high, :wide].reshape(high // step, step, wide // step, step).mean((1, 3))
+    return " ".join("".join(f"{round(15 * float(pixel)):x}" for pixel in row) for row in small)
 
 
 def compared(

@@ -13,6 +13,7 @@ import { inDigits, logTicks, nearest, spread, ticks, tickTexts } from "aiga/seri
  * @property {{low: (number|null)[], high: (number|null)[]}} [band]  drawn around it
  * @property {boolean} [thin]
  * @property {boolean} [dashed]
+ * @property {boolean} [dots]  its points alone, without a line
  *
  * @typedef {object} Options
  * @property {string} label  what the chart shows, for those who do not see it; its last values are added
@@ -20,6 +21,7 @@ import { inDigits, logTicks, nearest, spread, ticks, tickTexts } from "aiga/seri
  * @property {Line[]} lines
  * @property {string} xName  "iterations", written below
  * @property {(x: number) => string} [xFormat]  a place on the x axis, for the cursor
+ * @property {boolean} [xWhole]  places are counts: no ticks between whole numbers
  * @property {(y: number) => string} [yFormat]  a value
  * @property {(ys: number[]) => string[]} [yTicks]  the texts of ticks
  * @property {[number, number]} [reach]  of the x axis; otherwise that of the lines
@@ -246,7 +248,7 @@ function reach({ lines, zero, whole, log, reference, reach: given, height = 150 
  * @param {CanvasRenderingContext2D} c @param {Scale} scale @param {Options} options @param {number} width
  * @param {number[]} steps @param {string[]} texts @param {number|null} at
  */
-function axes(c, scale, { xName, reference }, width, steps, texts, at) {
+function axes(c, scale, { xName, xWhole, reference }, width, steps, texts, at) {
   const { left, right, bottom, x0, x1, px, py } = scale;
   c.lineWidth = 1;
   c.strokeStyle = colour("--line");
@@ -264,7 +266,7 @@ function axes(c, scale, { xName, reference }, width, steps, texts, at) {
   if (at !== null) return; // the cursor has the line below for itself
   const name = width - c.measureText(xName).width;
   write(c, xName, width - 1, bottom + 13, "--soft", "right");
-  const places = ticks(x0, x1, Math.max(Math.floor((right - left) / 72), 2));
+  const places = ticks(x0, x1, Math.max(Math.floor((right - left) / 72), 2), xWhole ? 1 : 0);
   const named = tickTexts(places);
   c.strokeStyle = colour("--soft");
   let free = 0;
@@ -313,7 +315,7 @@ function fill(c, { px, py }, { x, y, band, colour: name }) {
 }
 
 /** @param {CanvasRenderingContext2D} c @param {Scale} scale @param {Line} line */
-function stroke(c, { px, py }, { x, y, thin, dashed, colour: name }) {
+function stroke(c, { px, py }, { x, y, thin, dashed, dots, colour: name }) {
   c.beginPath();
   let last = -1;
   let count = 0;
@@ -329,8 +331,9 @@ function stroke(c, { px, py }, { x, y, thin, dashed, colour: name }) {
   c.globalAlpha = thin ? 0.65 : 1;
   c.lineJoin = "round";
   c.setLineDash(dashed ? [5, 3] : []);
-  c.stroke();
+  if (!dots) c.stroke();
   c.setLineDash([]);
+  for (let i = 0; dots && i < x.length; i++) if (y[i] !== null) dot(c, px(x[i]), py(/** @type {number} */ (y[i])));
   c.globalAlpha = 1;
   if (count === 1) dot(c, px(x[last]), py(/** @type {number} */ (y[last])));
 }

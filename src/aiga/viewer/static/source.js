@@ -15,6 +15,8 @@ import { away, onPresence } from "aiga/awake.js";
  * @typedef {{change: (change: any) => void, state: (connected: boolean) => void}} FeedListener
  */
 
+// What a file has in other answers alone; of any other kind it has all that were told.
+const WORLD = ["birth", "rejection", "transfer", "solve", "extinction"];
 const MOST = 500; // events in an answer
 const SILENCE = 40_000; // ms; the server says every 15 s that it is still there
 
@@ -129,7 +131,10 @@ export function fromFile(answers) {
     const [run, said] = path.split("/events?");
     const query = new URLSearchParams(said);
     const [after, seq] = [Number(query.get("after")), Number(query.get("seq") ?? Infinity)];
-    const kept = (query.get("kinds") ?? "").split(",").map((kind) => find(`${run}/events?kinds=${kind}`));
+    const kept = (query.get("kinds") ?? "").split(",").map((kind) => {
+      const asked = `${run}/events?kinds=${kind}`;
+      return WORLD.includes(kind) || asked in answers ? find(asked) : { events: [], omitted: 0 };
+    });
     const found = kept.flatMap((answer) => answer.events)
       .filter((event) => event.iteration > after || (event.iteration === after && event.seq > seq))
       .sort((a, b) => a.iteration - b.iteration || a.seq - b.seq);

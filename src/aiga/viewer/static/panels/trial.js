@@ -3,21 +3,17 @@
 import { surface, onTheme } from "aiga/canvas.js";
 import { chart } from "aiga/chart.js";
 import { colour, h, styled } from "aiga/dom.js";
-import { eventsAfter } from "aiga/source.js";
+import { past } from "aiga/past.js";
 
 /**
  * @typedef {{chances: number[], actions: number[], rewards: number[], taken: number[]}} Played
  *   `taken`: how likely the memory had made what it then did
- * @typedef {{iteration: number, seq: number, data: Played}} Told
  */
 
 const COLOURS = ["--violet", "--orange", "--green", "--blue", "--gold", "--red"];
 const ROW = 16; // px of an arm's pulls
-const MOST = 2000; // trials kept
 
 styled(`
-  .trial .pick { display: flex; gap: 0.8rem; align-items: center; margin: 0.4rem 0 0.8rem; }
-  .trial .pick input { flex: 1; min-width: 6rem; }
   .trial h3 { margin: 0.9rem 0 0.3rem; }
   .trial .pulls { position: relative; }
 `);
@@ -28,63 +24,27 @@ export default {
   kinds: ["trial"],
 
   mount(host, page, { compact }) {
-    /** @type {Told[]} */
-    let told = [];
-    let shown = -1; // the latest
-    let [asked, asking, closed] = [false, false, false];
     const about = h("span", { class: "soft", role: "status" });
-    const slider = /** @type {HTMLInputElement} */ (h("input", { type: "range", min: "0", max: "0", value: "0",
-      "aria-label": "which iteration" }));
-    const when = h("span", { class: "soft" });
     const [beliefs, pulls, choices] = [h("div"), h("div", { class: "pulls" }), h("div")];
     const words = h("p", { class: "soft" });
-    host.append(h("header", {}, h("h2", {}, "A trial"), about),
-      h("div", { class: "pick" }, h("span", {}, "iteration"), slider, when), words,
-      h("h3", {}, "What can be known of each arm"), beliefs, h("h3", {}, "What it pulled"), pulls,
-      h("h3", {}, "How sure it was of its choice"), choices);
-    slider.addEventListener("input", () => {
-      shown = Number(slider.value) === told.length - 1 ? -1 : Number(slider.value);
-      show();
-    });
+    const trials = past(page, ["trial"], about, "of a task to test on, always the same one", show);
+    host.append(h("header", {}, h("h2", {}, "A trial"), about), trials.element, words,
+      h("h3", {}, "What can be known of each arm"),
+      h("span", { class: "soft" }, "dashed: its true chance; band: a standard deviation"), beliefs,
+      h("h3", {}, "What it pulled"), pulls, h("h3", {}, "How sure it was of its choice"), choices);
     /** @type {ReturnType<typeof chart>[]} */
     let charts = [];
     const strip = surface(pulls, ({ context, width, height }) => paint(context, width, height),
       { label: "pulls of each arm in turn, filled where they paid", height: 2 * ROW });
     const endTheme = onTheme(() => strip.redraw());
-    load();
 
-    async function load() {
-      asked = true;
-      if (asking) return;
-      asking = true;
-      try {
-        while (asked && !closed) {
-          asked = false;
-          for await (const { events } of eventsAfter(page.source, page.path, "trial", told[told.length - 1])) {
-            told.push(...events);
-          }
-          told = told.slice(-MOST);
-        }
-        if (!closed) show();
-      } catch (error) {
-        about.textContent = String(/** @type {Error} */ (error).message);
-      } finally {
-        asking = false;
-      }
-    }
-
-    const chosen = () => told[shown < 0 ? told.length - 1 : Math.min(shown, told.length - 1)];
-
-    function show() {
-      const event = chosen();
-      about.textContent = event ? "of a task to test on, always the same one" : "nothing played yet";
-      if (!event) return;
-      slider.max = String(told.length - 1);
-      slider.value = String(told.indexOf(event));
-      when.textContent = event.iteration.toLocaleString("en");
-      const { chances, actions, rewards, taken } = event.data;
+    /** @param {import("aiga/past.js").Test} test */
+    function show({ data }) {
+      /** @type {Played} */
+      const played = data.trial;
+      const { chances, actions, rewards, taken } = played;
       const x = actions.map((_, time) => time + 1);
-      const known = believed(event.data);
+      const known = believed(played);
       const best = Math.max(...chances);
       const lost = actions.reduce((sum, arm) => sum + best - chances[arm], 0);
       words.textContent = `It was paid ${rewards.reduce((a, b) => a + b, 0)} times in ${actions.length} pulls. `
@@ -95,7 +55,7 @@ export default {
             high: known.map((row) => row[arm].mean + row[arm].deviation) } },
         { name: "", colour: tone(arm), x, y: x.map(() => chance), dashed: true, thin: true },
       ]);
-      const belief = { lines, xName: "pulls; dashed: the true chances; bands: a standard deviation",
+      const belief = { lines, xName: "pulls",
         label: "mean of what the chance of each arm may be, after each pull" };
       const choice = { lines: [{ name: "", colour: "--violet", x, y: taken }], xName: "pulls",
         label: "how likely the memory had made what it then did" };
@@ -113,9 +73,9 @@ export default {
     /** @param {CanvasRenderingContext2D} c @param {number} width @param {number} height */
     function paint(c, width, height) {
       c.clearRect(0, 0, width, height);
-      const event = chosen();
-      if (!event) return;
-      const { actions, rewards } = event.data;
+      const test = trials.test;
+      if (!test) return;
+      const { actions, rewards } = /** @type {Played} */ (test.data.trial);
       const wide = width / actions.length;
       actions.forEach((arm, time) => {
         c.fillStyle = colour(tone(arm));
@@ -126,11 +86,9 @@ export default {
     }
 
     return {
-      update: (change) => {
-        if (change.events.some((event) => event.kind === "trial")) load();
-      },
+      update: trials.update,
       leave() {
-        closed = true;
+        trials.close();
         endTheme();
         strip.close();
         for (const each of charts) each.close();
