@@ -76,7 +76,7 @@ int main() {
       }
     }
     if (round % 10) continue;
-    Settings s{sizes, 1 + below(30), 1 + below(5), 0.9, {1, 2, 3, 3, 1, 1}, {}, {}, {}, {}, 2, 2, 3, n > 1 ? 1 : 0, 7, 0, true};
+    Settings s{sizes, 1 + below(30), 1 + below(5), 0.9, {1, 2, 3, 3, 1, 1, 3}, {}, {}, {}, {}, 2, 2, 3, n > 1 ? 1 : 0, 7, 0, true};
     for (int c = 0; c < COMPONENTS; c++) {
       s.most[c] = below(9), s.begin[c] = below(s.most[c] + 1);
       for (int k = 0; k < 20; k++) s.allowed[c].push_back(instruction(sizes).op);
