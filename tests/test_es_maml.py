@@ -14,7 +14,7 @@ import pytest
 from aiga import testing, walker_maml
 from aiga.interfaces import Outcome
 from aiga.learners import evolution_strategy as es
-from aiga.systems.learning.es_maml import ESMAML, Config, Inner, baselines
+from aiga.systems.learning.es_maml import ESMAML, Config, Inner, Prior, State, baselines
 from aiga.worlds.walker.course import Course
 from aiga.worlds.walker.ground import HELD_OUT, KINDS, GroundSpace
 
@@ -82,12 +82,18 @@ def toy(config: Config = SMALL, play: Play | None = None) -> ESMAML:
     return ESMAML(config, Peaks(), TESTS, np.zeros(2, np.float32), Point(), play or Play())
 
 
+def at(weights: np.ndarray, system: ESMAML | None = None) -> State:
+    """A state that stands at `weights`."""
+    state = (system or toy()).init(KEY)
+    return replace(state, learner=replace(state.learner, weights=weights))
+
+
 @pytest.mark.parametrize("climb", ["es", "best"])
 def test_it_learns_where_to_start_from(climb: Any):
     """To the middle of all hills; from there every inner step leads further up."""
     system = toy(replace(SMALL, inner=replace(SMALL.inner, climb=climb, rate=0.5)))
     state = system.init(KEY)
-    first = system.judge(state.learner.weights, KEY)
+    first = system.judge(state, KEY)
     for key in jax.random.split(KEY, 3):
         state, events = system.step(key, state)
     told = events[-1].data
@@ -100,10 +106,10 @@ def test_it_learns_where_to_start_from(climb: Any):
 
 def test_the_best_is_never_worse():
     """Where an episode says the same every time, a step that takes the best one cannot lead down."""
-    curves = toy().judge(np.array([1.0, 0.0], np.float32), KEY)
+    curves = toy().judge(at(np.array([1.0, 0.0], np.float32)), KEY)
     assert curves.shape == (2, 4, 4)
     assert (np.diff(curves) >= 0).all() and np.ptp(curves[0, :, 1]) > 0
-    stuck = toy().judge(TESTS["low"], KEY)
+    stuck = toy().judge(at(TESTS["low"]), KEY)
     assert (stuck[0] == 1).all()  # at the top nothing is better
 
 
@@ -112,23 +118,55 @@ def test_both_halves_of_a_pair_try_the_same_noise():
     system = toy(play=play)
     starts = np.arange(12, dtype=np.float32).reshape(6, 2)
     courses, which = [TESTS["low"]], np.zeros(6, int)
-    system.adapt(KEY, starts, courses, which, system._arena(), 1, twins=2)
+    system.adapt(KEY, starts, courses, which, system._arena(), SMALL.inner, twins=2)
     tried = play.rows[0].reshape(6, 8, 2) - starts[:, None]
     np.testing.assert_allclose(tried[:3], tried[3:], atol=1e-5)
     assert np.abs(tried[0] - tried[1]).max() > 0.1
     assert (tried[:, -1] == 0).all()  # the present weights are among them
 
 
-@pytest.mark.parametrize("steps", [1, 2])
-def test_the_baselines_have_as_many_episodes(steps: int):
-    config = replace(SMALL, judged=2, iterations=2, inner=replace(SMALL.inner, steps=steps))
+def test_the_prior_is_the_covariance_of_what_tasks_asked_for():
+    asked = np.array([[3.0, 1.0, 0.0], [-1.0, 2.0, 0.5], [0.5, 0.0, 1.0]], np.float32)
+    mean = asked.T @ asked / 3
+    for rank in (1, 3):
+        ways = toy(replace(SMALL, prior=Prior(tasks=3, rank=rank))).ways(asked)
+        assert ways is not None and ways.shape == (rank, 3)
+        values, vectors = np.linalg.eigh(mean)
+        kept = vectors[:, -rank:] * values[-rank:] @ vectors[:, -rank:].T
+        np.testing.assert_allclose(ways.T @ ways, kept, atol=1e-5)
+    # Places that wait for a task do not count.
+    half = np.concatenate([np.zeros_like(asked), asked])
+    ways = toy(replace(SMALL, prior=Prior(tasks=6, rank=3))).ways(half)
+    assert ways is not None
+    np.testing.assert_allclose(ways.T @ ways, mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("climb", ["es", "best"])
+def test_with_a_prior_it_goes_where_tasks_differ(climb: Any):
+    """Hills differ in one of the two numbers, so that is where a step goes; before, nothing is known."""
+    inner = Inner(0, climb, 8, 1.0, 2.0)
+    config = replace(SMALL, inner=inner, prior=Prior(8, 1, 8, 30, 16, sigma=0.3, rate=0.3))
+    system = toy(config)
+    state = at(np.array([FAR, 0], np.float32), system)
+    assert (system.judge(state, KEY)[:, :, 1:] == system.judge(state, KEY)[:, :, :1]).all()
+    state, events = system.step(KEY, state)
+    ways = system.ways(state.asked)
+    assert ways is not None and abs(ways[0, 1]) > 10 * abs(ways[0, 0])
+    assert 0.5 < abs(ways[0, 1]) < 1.5  # uniform from -1.5 to 1.5 deviates by 0.87
+    told = events[-1].data
+    assert told["return_0"] + 0.1 < told["return_1"] < told["return_3"] + 0.02
+
+
+@pytest.mark.parametrize(("steps", "prior"), [(1, Prior()), (2, Prior()), (1, Prior(4, 1, 1, 2, 16))])
+def test_the_baselines_have_as_many_episodes(steps: int, prior: Prior):
+    config = replace(SMALL, judged=2, iterations=2, inner=replace(SMALL.inner, steps=steps), prior=prior)
     counts = {}
     for name, one in {"maml": config, **baselines(config)}.items():
         play = Play()
         system = toy(one, play)
         state, events = system.step(KEY, system.init(KEY))
         tested = Play()
-        toy(one, tested).judge(state.learner.weights, KEY)
+        toy(one, tested).judge(state, KEY)
         counts[name] = sum(play.asked) - sum(tested.asked)
         assert events[-1].data["episodes"] == counts[name] == state.steps
     assert counts.pop("scratch") == 0
@@ -165,7 +203,8 @@ def test_small_batches_change_nothing():
 
 
 def test_it_conforms_and_resumes_to_the_same_bytes():
-    testing.check_system(toy(replace(SMALL, iterations=2)), 3, require={"metric"})
+    for prior in (Prior(), Prior(2, 1, 1, 2, 4)):
+        testing.check_system(toy(replace(SMALL, iterations=2, prior=prior)), 3, require={"metric"})
     testing.check_space(GroundSpace())
 
 
@@ -185,7 +224,7 @@ def test_the_walker_adapts():
     assert 0 < told["steps"] <= 2 * config.episodes * 30
     assert len([event for event in events if event.kind == "task"]) == 2 * len(KINDS) * len(HELD_OUT)
     walking = walker_maml.build(replace(config, start="walker", max_steps=300))
-    assert walking.judge(walking.init(KEY).learner.weights, KEY)[:, :, 0].mean() > 20
+    assert walking.judge(walking.init(KEY), KEY)[:, :, 0].mean() > 20
 
 
 def test_what_is_tested_on_is_never_trained_on():
@@ -208,6 +247,10 @@ def test_what_is_tested_on_is_never_trained_on():
         (lambda: Inner(candidates=3), "candidates"),
         (lambda: Inner(climb="up"), "climb"),  # pyright: ignore[reportArgumentType]
         (lambda: Inner(steps=-1), "steps"),
+        (lambda: Prior(tasks=-1), "tasks"),
+        (lambda: Prior(tasks=2), "rank"),
+        (lambda: Prior(candidates=3), "candidates"),
+        (lambda: Config(train="plain", prior=Prior(4)), "prior.tasks"),
         (lambda: Config(train="all"), "train"),  # pyright: ignore[reportArgumentType]
         (lambda: Config(trials=0), "trials"),
         (lambda: walker_maml.Config(max_steps=0), "max_steps"),

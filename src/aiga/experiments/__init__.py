@@ -1,5 +1,7 @@
 """The papers' control experiments, one command each: `aiga experiment NAME`."""
 
-from aiga.experiments import anml, controls, memory, programs
+from aiga.experiments import adapting, anml, controls, memory, programs
 
-EXPERIMENTS = controls.EXPERIMENTS | programs.EXPERIMENTS | anml.EXPERIMENTS | memory.EXPERIMENTS
+EXPERIMENTS = (
+    controls.EXPERIMENTS | programs.EXPERIMENTS | adapting.EXPERIMENTS | anml.EXPERIMENTS | memory.EXPERIMENTS
+)
