@@ -539,12 +539,6 @@ def _bench_glyphs() -> tuple[dict[str, Any], str]:
     return bench()
 
 
-def _bench_rl2() -> tuple[dict[str, Any], str]:
-    from aiga.benchmarks.rl2 import bench
-
-    return bench()
-
-
 def _bench_meta() -> tuple[dict[str, Any], str]:
     from aiga.benchmarks.meta import bench
 
@@ -560,6 +554,5 @@ BENCHMARKS: dict[str, Callable[..., tuple[dict[str, Any], str]]] = {
     "page": _bench_page,
     "programs": _bench_programs,
     "glyphs": _bench_glyphs,
-    "rl2": _bench_rl2,
     "meta": _bench_meta,
 }

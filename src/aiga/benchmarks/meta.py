@@ -1,4 +1,5 @@
-"""How fast MAML meta-learns beside learn2learn: tasks a second, on sinusoids and on glyphs, 5-way 1-shot.
+"""How fast learning to learn is: MAML beside learn2learn in tasks a second, on sinusoids and 5-way 1-shot
+glyphs, and RL^2 beside a recurrent PPO (`rl2`).
 
 The same networks, tasks and meta-batches on both sides, learn2learn's with its own inner loop and Adam of
 PyTorch's (`meta_rival`). It lives in a Python of its own, whose path the environment variable
@@ -22,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from aiga.benchmarks import rl2
 from aiga.benchmarks.beside import processor, spread, told
 
 ROUNDS = 3  # each side in turn, this often
@@ -51,11 +53,11 @@ class Case:
 
 
 CASES = [
-    *(Case("sine", gradient, steps) for gradient in ("second", "first") for steps in (1, 5)),
+    *(Case("sine", gradient, steps) for gradient in ("second", "first") for steps in (1, 5, 20)),
     *(
         Case("glyphs", gradient, steps, tasks=32, shots=1, queries=1, rate=0.4)
         for gradient in ("second", "first")
-        for steps in (1, 5)
+        for steps in (1, 5, 20)
     ),
 ]
 
@@ -159,16 +161,20 @@ def bench() -> tuple[dict[str, Any], str]:
                     "rivals": {RIVAL: beside} if beside else {},
                 }
             )
+    rows.append(rl2.case())
+    missing += [] if rows[-1]["rivals"] else [rl2.RIVAL]
     machine = {"processor": processor(), "cores": os.cpu_count()}
     data = {"benchmark": "meta", "machine": machine, "missing": missing, "cases": rows}
     return data, "\n".join(_lines(data))
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
-    yield f"meta-learning, {UNIT}; {data['machine']['processor']}"
+    yield f"learning to learn; {data['machine']['processor']}"
     for row in data["cases"]:
-        yield f"{row['case']}: {row['ours']:,.0f}; {row['compiling']:.0f} s to compile"
+        yield f"{row['case']}: {row['ours']:,.0f} {row['unit']}; {row['compiling']:.0f} s to compile"
         for name, rival in row["rivals"].items():
-            yield told(name, rival["ratio"], f" ({rival['rate']:,.1f})", ROUNDS, digits=1)
+            about = f", best with {rival['environments']} environments" if "environments" in rival else ""
+            yield told(name, rival["ratio"], f" ({rival['rate']:,.1f}{about})", ROUNDS, digits=1)
     for name in data["missing"]:
-        yield f"not found, so not compared: {name} ({PYTHON} is to be the path of a Python that has it)"
+        variable = PYTHON if name == RIVAL else rl2.PYTHON
+        yield f"not found, so not compared: {name} ({variable} is to be the path of a Python that has it)"
