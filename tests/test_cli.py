@@ -55,6 +55,15 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
             "COMMAND: one of run, view, list, show, replay, export, experiment, bench, not 'rum'; "
             "did you mean run?",
         ),
+        (
+            ["experiment", "anml", "--arm", "omil"],
+            "--arm: one of 'anml', 'oml', 'oml-linear', 'pretrained', 'random', not 'omil'; "
+            "did you mean oml?",
+        ),
+        (
+            ["experiment", "digits", "--arm", "search"],
+            "--arm: not of digits, whose arms are only told together",
+        ),
         (["run"], "SYSTEM: is missing; there is poet, ppo, automl-zero, maml, es-maml, anml, rl2, toy"),
         (
             ["run", "toi"],

@@ -319,6 +319,11 @@ def _parser() -> _Parser:
         help="in RUNS_DIR, for runs and results; experiments in one folder share the runs of the arms that "
         "they have in common (default: experiments; where programs are bred, one for each experiment)",
     )
+    trial.add_argument(
+        "--arm",
+        action="append",
+        help="run this one alone; may be given several times, where arms stand for themselves (default: all)",
+    )
     trial.set_defaults(act=_experiment)
 
     bench = commands.add_parser(
@@ -913,6 +918,12 @@ def _experiment(options: argparse.Namespace) -> int:
         names = ", ".join(EXPERIMENTS)
         raise UserError(f"NAME: one of {names}, not '{options.name}'{nearest(options.name, EXPERIMENTS)}")
     experiment = EXPERIMENTS[options.name]
+    arms = options.arm or experiment.arms
+    if options.arm and not experiment.alone:
+        raise UserError(f"--arm: not of {options.name}, whose arms are only told together")
+    for arm in set(arms) - set(experiment.arms):
+        known = ", ".join(repr(each) for each in experiment.arms)
+        raise UserError(f"--arm: one of {known}, not {arm!r}{nearest(arm, experiment.arms)}")
     folder = options.runs_dir / (options.folder or experiment.folder)
     seeds, system = options.seeds or experiment.seeds, experiment.system
     default = SYSTEMS[system].config()
@@ -922,9 +933,9 @@ def _experiment(options: argparse.Namespace) -> int:
         Lab(
             folder,
             options.name,
-            experiment.arms,
+            tuple(arms),
             range(seeds),
-            experiment.runs or len(experiment.arms),
+            experiment.runs or len(arms),
             (options.minutes or experiment.minutes) * 60,
             options.steps,
             stop,

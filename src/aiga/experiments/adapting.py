@@ -146,6 +146,7 @@ def _draw(lab: Lab, file: Path) -> None:
 EXPERIMENTS = {
     "es-maml": Experiment(
         "walkers that learnt to adapt to slopes, grass and loads, against those that learnt on all or none",
-        ARMS, adapting, _draw, tell=_told, system="es-maml", folder="experiment-es-maml", minutes=120,
+        ARMS, adapting, _draw, tell=_told, system="es-maml", alone=True,
+        folder="experiment-es-maml", minutes=120,
     ),
 }  # fmt: skip

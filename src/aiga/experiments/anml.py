@@ -146,6 +146,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _draw,
         tell=_told,
         system="anml",
+        alone=True,
         unit="meta_iterations",
         folder="experiment-anml",
         minutes=600,

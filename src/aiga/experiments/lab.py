@@ -44,6 +44,7 @@ class Experiment:
     run: Callable[[Lab, Mapping[str, Any]], None]
     draw: Callable[[Lab, Path], None]
     runs: int = 0  # for each seed; 0 where each arm is one
+    alone: bool = False  # whether some arms may be run without the others
     tell: Callable[[Lab], str] = lambda lab: table(lab.results.values(), lab.arms)
     system: str = "poet"
     unit: str = "steps"  # the metric by which a trial's length is counted

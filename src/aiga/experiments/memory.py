@@ -102,7 +102,8 @@ STEPS = 38_400_000  # of a trial of this experiment
 def rl2(lab: Lab, presets: Presets) -> None:
     """Every task with every seed, each with as many steps, at the end of which what falls has fallen."""
     budget = lab.budget(STEPS)
-    for arm, asked in ASKED.items():
+    for arm in lab.arms:
+        asked = ASKED[arm]
         config = asked.config(presets)
         update = config.trials * config.episodes * world(config)[2]
         config = replace(config, anneal=max(budget // update, 1))
@@ -200,7 +201,7 @@ def _draw_share(lab: Lab, file: Path) -> None:
 EXPERIMENTS = {
     "rl2": Experiment(
         "RL^2 on bandits, the two-step task, Harlow's and MDPs, beside strategies that are known to do well",
-        tuple(ASKED), rl2, _draw_share, tell=_told, system="rl2", unit="steps", folder="experiment-rl2",
-        minutes=600,
+        tuple(ASKED), rl2, _draw_share, tell=_told, system="rl2", alone=True,
+        folder="experiment-rl2", minutes=600,
     ),
 }  # fmt: skip
