@@ -70,6 +70,10 @@ def test_what_learns_to_learn_is_shown(tmp_path: Path, tab: Tab) -> None:
              Event("adaptation", {**TOLD, "said": [[1, 1], [0, 0]]})],
             [Event("adaptation", {**TOLD, "said": [[1, 0], [0, 1]]})],
         ]),
+        "legs": ("es-maml", [
+            [Event("tasks", {"grass 0.5": [20.0, 30.0], "grass 1": [0.0, 10.0], "load 1": [10.0, 20.0]})],
+            [Event("tasks", {"grass 0.5": [40.0, 50.0], "grass 1": [0.0, 50.0], "load 1": [20.0, 35.0]})],
+        ]),
         "gate": ("anml", [[Event("meta_test", SEQUENCE), Event("firing", FIRING)]]),
     }  # fmt: skip
     for name, (system, log) in runs.items():
@@ -115,6 +119,13 @@ def test_what_learns_to_learn_is_shown(tmp_path: Path, tab: Tab) -> None:
         assert labels[1].startswith(
             "after the gate: a unit fires on 35 % of the writings; 1 of 3 units on none, 1"
         )
+
+        page.goto(f"{served.address}/#/legs/grounds")
+        panel = page.locator(".grounds")
+        expect(panel).to_contain_text("all tasks 20 before, 45 after one step of adaptation, 45 after 1")
+        expect(panel.locator("canvas")).to_have_count(2)
+        slider.press("Home")
+        expect(panel).to_contain_text("all tasks 10 before, 20 after one step")
 
         # A file of the run says the same, and that it was told no images is no fault.
         shared = page.request.get(f"{served.address}/api/runs/sines/share").text()

@@ -471,7 +471,7 @@ SYSTEMS: dict[str, Entry] = {
         config=_es_maml_config,
         build=_es_maml,
         evaluator=_es_maml_evaluator,
-        panels=("curves", "share"),
+        panels=("grounds", "curves", "share"),
     ),
     "anml": Entry(
         "a gated network that learns class after class, and OML (Beaulieu et al. 2020, Javed and White 2019)",

@@ -216,11 +216,8 @@ class ESMAML:
         told |= {f"return_{k}": float(curves[:, :, k].mean()) for k in range(TOLD + 1)}
         if means:
             told["adapted"] = float(np.mean(means))
-        each = [
-            Event("task", {"name": name, "returns": curves[place].mean(0).tolist()})
-            for place, name in enumerate(self.held_out)
-        ]
-        return state, [*each, Event("metric", told)]
+        each = {name: curves[place].mean(0).tolist() for place, name in enumerate(self.held_out)}
+        return state, [Event("tasks", each), Event("metric", told)]
 
     def judge(self, state: State, key: Key) -> np.ndarray:
         """Mean returns f64[tasks, trials, 4] of what was learnt, on each held-out task after 0 to 3 inner
