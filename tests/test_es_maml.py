@@ -14,6 +14,7 @@ import pytest
 from aiga import testing, walker_maml
 from aiga.interfaces import Outcome
 from aiga.learners import evolution_strategy as es
+from aiga.learnt import walks
 from aiga.systems.learning.es_maml import ESMAML, Config, Inner, Prior, State, baselines
 from aiga.worlds.walker.course import Course
 from aiga.worlds.walker.ground import HELD_OUT, KINDS, GroundSpace
@@ -222,6 +223,11 @@ def test_the_walker_adapts():
     told = events[-1].data
     assert {"return_0", "return_1", "return_2", "return_3", "adapted"} <= set(told)
     assert 0 < told["steps"] <= 2 * config.episodes * 30
+    rows = [{"iteration": 1, "name": name, "value": value} for name, value in told.items()]
+    assert walks({}, rows).splitlines()[-1].split() == [
+        "2", *(f"{told[f'return_{k}']:.1f}" for k in range(4))
+    ]  # fmt: skip
+    assert walks({}, []) == "nothing learnt yet"
     tasks = [event.data for event in events if event.kind == "tasks"]
     assert len(tasks) == 2 and len(tasks[0]) == len(KINDS) * len(HELD_OUT)
     walking = walker_maml.build(replace(config, start="walker", max_steps=300))

@@ -1,4 +1,4 @@
-"""How runs of MAML and of RL^2 went, as text, from their stored metrics.
+"""How runs of MAML, ES-MAML and RL^2 went, as text, from their stored metrics.
 
 `config` is a run's configuration and `metrics` are rows of iteration, name and value, as they are stored.
 """
@@ -40,6 +40,24 @@ def starts(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
         numbers = [*scores, _number(row["loss"], "loss")]
         lines.append(f"{row['meta_iterations']:>15,.0f}" + "".join(f"{number:>11}" for number in numbers))
     return "\n".join([*lines, "", "loss: of the tasks learnt on, the mean of that iteration of the run"])
+
+
+def walks(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+    """ES-MAML: the mean return on the tasks held out after so many steps of adaptation."""
+    del config
+    seen = _by_iteration(metrics, "return_0")
+    if not seen:
+        return NOTHING
+    steps = sorted(int(name.rpartition("_")[2]) for name in seen[-1] if name.startswith("return_"))
+    lines = [
+        "mean return on tasks that are never learnt on, after so many steps of adaptation",
+        "",
+        "meta-iterations" + "".join(f"{f'after {step}':>11}" for step in steps),
+    ]
+    for row in _some(seen):
+        numbers = "".join(f"{row[f'return_{step}']:>11.1f}" for step in steps)
+        lines.append(f"{row['meta_iterations']:>15,.0f}{numbers}")
+    return "\n".join(lines)
 
 
 def memory(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:

@@ -245,6 +245,12 @@ def _es_maml_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
     return evaluator(config, engine, threads)
 
 
+def _es_maml_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+    from aiga.learnt import walks
+
+    return walks(config, metrics)
+
+
 def _anml_config() -> Any:
     from aiga.systems.learning.anml import Config
 
@@ -472,6 +478,8 @@ SYSTEMS: dict[str, Entry] = {
         build=_es_maml,
         evaluator=_es_maml_evaluator,
         panels=("grounds", "curves", "share"),
+        told=_es_maml_told,
+        told_of="metrics",
     ),
     "anml": Entry(
         "a gated network that learns class after class, and OML (Beaulieu et al. 2020, Javed and White 2019)",
