@@ -104,9 +104,10 @@ def ours(case: Case, iterations: int) -> tuple[Callable[[float], float], float]:
     return rate, compiled
 
 
-def theirs(python: str, folder: Path, stack: ExitStack) -> Callable[[Case, float], float]:
-    """The rival's rate in a case, run for so many seconds of processor time. FileNotFoundError for no Python,
-    ImportError where that has no learn2learn."""
+def theirs(folder: Path, stack: ExitStack) -> Callable[..., dict[str, Any]]:
+    """The rival, to be asked as `meta_rival` says, of a case. FileNotFoundError for no Python, ImportError
+    where that has no learn2learn."""
+    python = os.environ.get(PYTHON, "")
     check = subprocess.run([python, "-c", "import learn2learn.algorithms"], capture_output=True, text=True)
     if check.returncode:
         raise ImportError(check.stderr.strip().splitlines()[-1])
@@ -119,18 +120,18 @@ def theirs(python: str, folder: Path, stack: ExitStack) -> Callable[[Case, float
     stack.enter_context(program)
     images = folder / "images.npy"
 
-    def rate(case: Case, seconds: float) -> float:
+    def ask(case: Case, **asked: Any) -> dict[str, Any]:
         if case.task != "sine" and not images.exists():
             from aiga.worlds import few_shot
 
             np.save(images, few_shot.images(case.task, "train"))
-        asked = {"case": asdict(case), "images": None if case.task == "sine" else str(images)}
+        asked |= {"case": asdict(case), "images": None if case.task == "sine" else str(images)}
         assert program.stdin and program.stdout
-        program.stdin.write(json.dumps({**asked, "seconds": seconds}) + "\n")
+        program.stdin.write(json.dumps(asked) + "\n")
         program.stdin.flush()
-        return json.loads(program.stdout.readline())["rate"]
+        return json.loads(program.stdout.readline())
 
-    return rate
+    return ask
 
 
 def bench() -> tuple[dict[str, Any], str]:
@@ -141,7 +142,7 @@ def bench() -> tuple[dict[str, Any], str]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         rival = None
         try:
-            rival = theirs(os.environ.get(PYTHON, ""), folder, stack)
+            rival = theirs(folder, stack)
         except (OSError, ImportError):
             missing.append(RIVAL)
         for case in CASES:
@@ -150,7 +151,7 @@ def bench() -> tuple[dict[str, Any], str]:
             for _ in range(ROUNDS):
                 seen[""].append(mine(SECONDS))
                 if rival:
-                    seen[RIVAL].append(rival(case, SECONDS))
+                    seen[RIVAL].append(rival(case, seconds=SECONDS)["rate"])
             beside = {"rate": median(seen[RIVAL]), "ratio": spread(seen[""], seen[RIVAL])} if rival else None
             rows.append(
                 {

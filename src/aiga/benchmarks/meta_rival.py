@@ -3,7 +3,9 @@
 A program of its own for a Python that has PyTorch and learn2learn, and need not have aiga. It reads from
 standard input one line of JSON after the other, {"case": a `meta.Case` as data, "images": path of
 u8[C, I, H, W, 1] or null, "seconds": how long}, and answers each with {"rate": tasks per second of processor
-time}. A case is set up once; what the first meta-iteration costs does not count.
+time}. A case is set up once; what the first meta-iteration costs does not count. Where it says {"case",
+"images", "iterations": how many, "seed", "weights": path} in their place, so many meta-iterations are learnt
+from the seed, and the weights, in PyTorch's order, put into that NumPy file.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def network(case: dict[str, Any]) -> Any:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(seen, case["ways"]))
 
 
-def drawer(case: dict[str, Any], images: Any) -> Callable[[], tuple[Any, Any, Any, Any]]:
+def drawer(case: dict[str, Any], images: Any, seed: int = 0) -> Callable[[], tuple[Any, Any, Any, Any]]:
     """Of tasks: examples to learn from and to be judged on, x and y of each."""
     shots, queries = case["shots"], case["queries"]
     if case["task"] == "sine":
@@ -51,7 +53,7 @@ def drawer(case: dict[str, Any], images: Any) -> Callable[[], tuple[Any, Any, An
             return x[:shots], y[:shots], x[shots:], y[shots:]
 
         return sinusoid
-    rng, ways = np.random.default_rng(0), case["ways"]
+    rng, ways = np.random.default_rng(seed), case["ways"]
     known = torch.from_numpy(images).permute(0, 1, 4, 2, 3)
     labels = torch.arange(ways)[:, None]
 
@@ -68,12 +70,12 @@ def drawer(case: dict[str, Any], images: Any) -> Callable[[], tuple[Any, Any, An
     return characters
 
 
-def learner(case: dict[str, Any], images: Any) -> Callable[[], int]:
-    """One meta-iteration, which says how many tasks it learnt."""
+def learner(case: dict[str, Any], images: Any, seed: int = 0) -> tuple[Any, Callable[[], int]]:
+    """What learns, and one meta-iteration, which says how many tasks it learnt."""
     from learn2learn.algorithms import MAML  # pyright: ignore[reportMissingImports]
 
-    torch.manual_seed(0)
-    draw = drawer(case, images)
+    torch.manual_seed(seed)
+    draw = drawer(case, images, seed)
     loss = nn.MSELoss() if case["task"] == "sine" else nn.CrossEntropyLoss()
     maml = MAML(network(case), lr=case["rate"], first_order=case["gradient"] == "first")
     adam = torch.optim.Adam(maml.parameters(), 0.001)
@@ -89,8 +91,15 @@ def learner(case: dict[str, Any], images: Any) -> Callable[[], int]:
         adam.step()
         return case["tasks"]
 
-    iterate()
-    return iterate
+    return maml, iterate
+
+
+def trained(asked: dict[str, Any], images: Any) -> None:
+    """Learns, and writes the weights down."""
+    maml, iterate = learner(asked["case"], images, asked["seed"])
+    for _ in range(asked["iterations"]):
+        iterate()
+    np.savez(asked["weights"], *[each.detach().numpy() for each in maml.module.parameters()])
 
 
 def main() -> None:
@@ -98,9 +107,15 @@ def main() -> None:
     ready: dict[str, Callable[[], int]] = {}
     for line in sys.stdin:
         asked = json.loads(line)
+        images = asked["images"] and np.load(asked["images"])
+        if "weights" in asked:
+            trained(asked, images)
+            print(json.dumps({"weights": asked["weights"]}), flush=True)
+            continue
         name = json.dumps(asked["case"])
         if name not in ready:
-            ready[name] = learner(asked["case"], asked["images"] and np.load(asked["images"]))
+            _, ready[name] = learner(asked["case"], images)
+            ready[name]()
         begun, done = time.process_time(), 0
         while (spent := time.process_time() - begun) < asked["seconds"] or not done:
             done += ready[name]()
