@@ -90,7 +90,7 @@ class Prior:
                 raise ValueError(f"{name}: {allowed}, not {getattr(self, name)!r}")
         if self.tasks and self.rank > self.tasks:
             raise ValueError(f"rank: at most the {self.tasks} tasks, not {self.rank}")
-        _ = self.inner
+        _ = self.inner  # raises for what no inner step can have
 
     @property
     def inner(self) -> Inner:
