@@ -73,10 +73,12 @@ class Config:
     reset: Literal["random", "zero"] = "zero"  # what the weights of a class that was forgotten are
     classes: int = 1  # that a meta-iteration learns, one after the other, `inner.steps` images of each
     rate: float = 0.001  # Adam's
+    decay: int = 0  # meta-iterations in which that falls to nothing, along a cosine; 0: it stays
     inner_rate: float = 0.1
     others: int = 0  # images of each of them to be judged on, in place of those that were learnt from
-    remember: int = 64  # images of any class, to be judged on too; with none all other outputs are left out
+    remember: int = 64  # images of any class, to be judged on too; with none there are no outputs but theirs
     writings: int = 20  # of each class to train on
+    further: int = 0  # alphabets to train on besides the world's, from beyond those it hands out
     iterations: int = 50  # of the meta-learner, in one step of the system
     test_every: int = 500  # meta-iterations
     sizes: tuple[int, ...] = (100,)  # numbers of classes that a run is tested on
@@ -88,7 +90,7 @@ class Config:
         for name, kind in (("learner", Learner), ("reset", Literal["random", "zero"])):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
-        least = {"others": 0, "remember": 0}
+        least = {"others": 0, "remember": 0, "decay": 0, "further": 0}
         for name in ("filters", "gate_filters", "classes", "writings", "iterations", "test_every", *least):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(f"{name}: at least {least.get(name, 1)}, not {getattr(self, name)!r}")
@@ -109,11 +111,16 @@ class Config:
         if self.others > self.writings - self.inner.steps:
             left = self.writings - self.inner.steps
             raise ValueError(f"others: at most the {left} writings not learnt from, not {self.others}")
-        known = len(glyphs.split(self.world).train) * self.world.characters
-        if self.classes > known:
-            raise ValueError(f"classes: at most the {known} to train on, not {self.classes}")
+        if self.classes > len(self.known):
+            raise ValueError(f"classes: at most the {len(self.known)} to train on, not {self.classes}")
         if self.world.size < 18:
             raise ValueError(f"world.size: at least 18 for three convolutions, not {self.world.size}")
+
+    @property
+    def known(self) -> np.ndarray:
+        """The classes to train on, i64[C, 2]."""
+        alphabets = self.world.alphabets + np.arange(self.further)
+        return glyphs.classes(self.world, np.concatenate([glyphs.split(self.world).train, alphabets]))
 
 
 class Weights(NamedTuple):
@@ -179,7 +186,8 @@ class ANML:
             convolutions = self._convolutions(layers, width)
             gate = (convolutions, drawn(last, (width * self._places, self.features_count)))
         body = self._convolutions(jax.random.split(seeing, 3), config.filters)
-        head = self._head(answering, self._classes)
+        alone = not config.remember and config.learner in ("anml", "oml")
+        head = self._head(answering, config.classes if alone else len(config.known))
         start = Weights(gate, body, head)
         return jax.device_get(State(0, start, self._adam.init(start), jax.random.key_data(testing)))
 
@@ -304,10 +312,6 @@ class ANML:
         return side * side
 
     @property
-    def _classes(self) -> int:
-        return len(glyphs.split(self.config.world).train) * self.config.world.characters
-
-    @property
     def _steps(self) -> int:
         """Of a meta-iteration's sequence of classes."""
         return self.config.classes * self.config.inner.steps
@@ -323,9 +327,8 @@ class ANML:
     @cached_property
     def images(self) -> Any:
         """u8[C, K, size, size] to train on."""
-        world = self.config.world
-        classes = glyphs.classes(world, glyphs.split(world).train)
-        return jnp.asarray(glyphs.images(world, classes, np.arange(self.config.writings)))
+        config = self.config
+        return jnp.asarray(glyphs.images(config.world, config.known, np.arange(config.writings)))
 
     # The networks.
 
@@ -411,25 +414,19 @@ class ANML:
             x = jnp.concatenate([*parts, some.x])
             y = jnp.concatenate([jnp.repeat(names, steps), jnp.repeat(names, others), some.y])
             start = start._replace(head=self.forgetting(resetting, start.head, names))
-            loss, slope = jax.value_and_grad(self._worth_among)(start, x, y)
+            loss, slope = jax.value_and_grad(self.worth)(start, x, y)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
-            stride, adam = self._adam.update(slope, adam)
-        start = jax.tree.map(lambda w, d: w - self.config.rate * d, start, stride)
-        return (start, adam), loss
+            stride, after = self._adam.update(slope, adam)
+            falls = optax.cosine_decay_schedule(config.rate, config.decay) if config.decay else None
+            rate = falls(adam.count) if falls else config.rate
+        start = jax.tree.map(lambda w, d: w - rate * d, start, stride)
+        return (start, after), loss
 
     def _chosen(self, key: Key, known: int) -> Any:
         """Classes i32[N] of a sequence, out of so many, no two the same."""
         first = jax.random.randint(key, (), 0, known, jnp.int32)
         further = jax.random.permutation(jax.random.fold_in(key, 1), known - 1)[: self.config.classes - 1]
         return (first + jnp.pad(further.astype(jnp.int32) + 1, (1, 0))) % known
-
-    def _worth_among(self, start: Weights, x: Any, y: Any) -> Any:
-        """`worth` with the outputs that are asked for alone."""
-        if not self.config.remember:
-            *hidden, (matrix, bias) = start.head
-            count = self.config.classes
-            start = start._replace(head=(*hidden, (matrix[:, :count], bias[:count])))
-        return self.worth(start, x, y)
 
     def _task(self, start: Weights, x: Any, y: Any) -> tuple[Meta, Told, Told]:
         """What adapts, to what, and what it is judged on."""
