@@ -197,7 +197,7 @@ def test_further_alphabets_are_none_of_the_meta_tests() -> None:
 
 def test_a_meta_iteration_of_one_class_is_the_papers() -> None:
     """A meta-iteration as the papers have it, put together by hand from the same keys."""
-    system = ANML(replace(TINY, iterations=1, test_every=1000))
+    system = ANML(replace(TINY, learner="oml", iterations=1, test_every=1000))
     state, images = system.init(KEY), np.asarray(system.images) / np.float32(255)
     choosing, ordering, resetting, remembering = jax.random.split(jax.random.split(KEY, 1)[0], 4)
     which = jax.random.randint(choosing, (), 0, 48, jnp.int32)

@@ -11,6 +11,10 @@ from against the slope of that. In ANML a second network, the neuromodulatory on
 multiplies the features before the last layers by numbers from 0 to 1: the gate. It holds still while a class
 is learnt and is moved by Adam alone. In OML there is no gate, and the convolutions hold still too.
 
+A meta-iteration may learn several `classes`, one after the other, as OML's trajectories do. Where it has no
+images to `remember` its head has outputs for those classes alone, all new, as in the meta-test; then nothing
+that is learnt belongs to a class, and `further` alphabets cost nothing but the drawing (`oml-sequence`).
+
 The meta-test is `ANML.judge`: hundreds of classes that were never seen, fifteen images of each, every image
 once and a class at a time, on new outputs; then it is asked for those images and for five others of each.
 Only the layers after the features learn. Its learning rate is chosen on the alphabets to choose by. The
