@@ -11,6 +11,10 @@ from against the slope of that. In ANML a second network, the neuromodulatory on
 multiplies the features before the last layers by numbers from 0 to 1: the gate. It holds still while a class
 is learnt and is moved by Adam alone. In OML there is no gate, and the convolutions hold still too.
 
+A meta-iteration may learn several `classes`, one after the other, as OML's trajectories do. Where it has no
+images to `remember` its head has outputs for those classes alone, all new, as in the meta-test; then nothing
+that is learnt belongs to a class, and `further` alphabets cost nothing but the drawing (`oml-sequence`).
+
 The meta-test is `ANML.judge`: hundreds of classes that were never seen, fifteen images of each, every image
 once and a class at a time, on new outputs; then it is asked for those images and for five others of each.
 Only the layers after the features learn. Its learning rate is chosen on the alphabets to choose by. The
@@ -69,11 +73,16 @@ class Config:
     hidden: tuple[int, ...] = ()  # layers between the features and the outputs; none: the head is linear
     normalised: bool = False  # each channel of an image by itself, after each convolution
     standardised: bool = False  # in the meta-test features have mean 0 and deviation 1 on what was trained on
+    levelled: bool = False  # an image's features have mean 0 and deviation 1 before the layers after them
     reset: Literal["random", "zero"] = "zero"  # what the weights of a class that was forgotten are
+    classes: int = 1  # that a meta-iteration learns, one after the other, `inner.steps` images of each
     rate: float = 0.001  # Adam's
+    decay: int = 0  # meta-iterations in which that falls to nothing, along a cosine; 0: it stays
     inner_rate: float = 0.1
-    remember: int = 64  # images of any class, that what was learnt is judged on besides its own
+    others: int = 0  # images of each of them to be judged on, in place of those that were learnt from
+    remember: int = 64  # images of any class, to be judged on too; with none there are no outputs but theirs
     writings: int = 20  # of each class to train on
+    further: int = 0  # alphabets to train on besides the world's, from beyond those it hands out
     iterations: int = 50  # of the meta-learner, in one step of the system
     test_every: int = 500  # meta-iterations
     sizes: tuple[int, ...] = (100,)  # numbers of classes that a run is tested on
@@ -85,9 +94,10 @@ class Config:
         for name, kind in (("learner", Learner), ("reset", Literal["random", "zero"])):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
-        for name in ("filters", "gate_filters", "remember", "writings", "iterations", "test_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
+        least = {"others": 0, "remember": 0, "decay": 0, "further": 0}
+        for name in ("filters", "gate_filters", "classes", "writings", "iterations", "test_every", *least):
+            if getattr(self, name) < least.get(name, 1):
+                raise ValueError(f"{name}: at least {least.get(name, 1)}, not {getattr(self, name)!r}")
         for name in ("rate", "inner_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name}: greater than 0, not {getattr(self, name)!r}")
@@ -102,8 +112,19 @@ class Config:
             raise ValueError("inner.stream: must be true, as every image is seen once")
         if not 1 <= self.inner.steps <= self.writings:
             raise ValueError(f"inner.steps: from 1 to the {self.writings} writings, not {self.inner.steps}")
+        if self.others > self.writings - self.inner.steps:
+            left = self.writings - self.inner.steps
+            raise ValueError(f"others: at most the {left} writings not learnt from, not {self.others}")
+        if self.classes > len(self.known):
+            raise ValueError(f"classes: at most the {len(self.known)} to train on, not {self.classes}")
         if self.world.size < 18:
             raise ValueError(f"world.size: at least 18 for three convolutions, not {self.world.size}")
+
+    @property
+    def known(self) -> np.ndarray:
+        """The classes to train on, i64[C, 2]."""
+        alphabets = self.world.alphabets + np.arange(self.further)
+        return glyphs.classes(self.world, np.concatenate([glyphs.split(self.world).train, alphabets]))
 
 
 class Weights(NamedTuple):
@@ -169,7 +190,8 @@ class ANML:
             convolutions = self._convolutions(layers, width)
             gate = (convolutions, drawn(last, (width * self._places, self.features_count)))
         body = self._convolutions(jax.random.split(seeing, 3), config.filters)
-        head = self._head(answering, self._classes)
+        alone = not config.remember and config.learner in ("anml", "oml")
+        head = self._head(answering, config.classes if alone else len(config.known))
         start = Weights(gate, body, head)
         return jax.device_get(State(0, start, self._adam.init(start), jax.random.key_data(testing)))
 
@@ -199,9 +221,10 @@ class ANML:
 
     def worth(self, start: Weights, x: Any, y: Any) -> Any:
         """What `start` is worth for learning to come: the loss f32[] on images `x` f32[B, size, size] of
-        classes `y` i32[B] after a step on each of the first `inner.steps` of them, in turn."""
-        meta, train, every = self._task(start, x, y)
-        return self._loop.worth(meta, train, every)[0]
+        classes `y` i32[B] after a step on each of the first ones, `inner.steps` for each of the `classes`, in
+        turn; on the images after those alone where there are `others`."""
+        meta, train, valid = self._task(start, x, y)
+        return self._loop.worth(meta, train, valid)[0]
 
     def adapted(self, start: Weights, x: Any, y: Any) -> Weights:
         """The weights after those steps."""
@@ -211,11 +234,12 @@ class ANML:
         return start._replace(**{name: part for name, part in learnt._asdict().items() if part})
 
     def forgetting(self, key: Key, head: Any, which: Any) -> Any:
-        """The head with the weights of class `which` i32[] as they are before anything is learnt of it."""
+        """The head with the weights of classes `which` i32[N] as they are before anything is learnt of
+        them."""
         *hidden, (matrix, bias) = head
-        fresh = jnp.zeros(len(matrix), jnp.float32)
+        fresh = jnp.zeros((len(matrix), len(which)), jnp.float32)
         if self.config.reset == "random":
-            fresh = drawn(key, (len(matrix), 1))[0][:, 0]
+            fresh = drawn(key, fresh.shape)[0]
         return (*hidden, (matrix.at[:, which].set(fresh), bias.at[which].set(0)))
 
     def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
@@ -292,8 +316,9 @@ class ANML:
         return side * side
 
     @property
-    def _classes(self) -> int:
-        return len(glyphs.split(self.config.world).train) * self.config.world.characters
+    def _steps(self) -> int:
+        """Of a meta-iteration's sequence of classes."""
+        return self.config.classes * self.config.inner.steps
 
     @cached_property
     def _adam(self) -> optax.GradientTransformation:
@@ -301,14 +326,13 @@ class ANML:
 
     @cached_property
     def _loop(self) -> InnerLoop:
-        return InnerLoop(self._loss, self.config.inner)
+        return InnerLoop(self._loss, replace(self.config.inner, steps=self._steps))
 
     @cached_property
     def images(self) -> Any:
         """u8[C, K, size, size] to train on."""
-        world = self.config.world
-        classes = glyphs.classes(world, glyphs.split(world).train)
-        return jnp.asarray(glyphs.images(world, classes, np.arange(self.config.writings)))
+        config = self.config
+        return jnp.asarray(glyphs.images(config.world, config.known, np.arange(config.writings)))
 
     # The networks.
 
@@ -348,6 +372,13 @@ class ANML:
     def _gated(self, features: Any, gate: Any) -> Any:
         return features if isinstance(gate, tuple) else features * gate
 
+    def _level(self, features: Any) -> Any:
+        """What the layers after the features are given."""
+        if not self.config.levelled:
+            return features
+        mean, variance = features.mean(-1, keepdims=True), features.var(-1, keepdims=True)
+        return (features - mean) * jax.lax.rsqrt(variance + 1e-5)
+
     def _answers(self, head: Any, features: Any) -> Any:
         sizes = (head[0][0].shape[0], *(bias.shape[0] for _, bias in head))
         return MLP(sizes, "relu", "identity").act(head, (), features)[0]
@@ -359,8 +390,10 @@ class ANML:
 
     def _loss(self, weights: Weights, told: Told) -> Any:
         """Cross entropy, f32[]."""
-        features = self._seen(weights.body, told.x) if weights.body else told.x
-        answers = self._answers(weights.head, self._gated(features, told.gate))
+        features = told.x
+        if weights.body:
+            features = self._level(self._gated(self._seen(weights.body, told.x), told.gate))
+        answers = self._answers(weights.head, features)
         return optax.softmax_cross_entropy_with_integer_labels(answers, told.y).mean()
 
     # Meta-training.
@@ -369,34 +402,47 @@ class ANML:
         """One meta-iteration."""
         start, adam = now
         choosing, ordering, resetting, remembering = jax.random.split(key, 4)
-        steps, remember = self.config.inner.steps, self.config.remember
-        if self.config.learner == "pretrained":
-            told = self._some(remembering, images, steps + remember)
+        config, count = self.config, self.config.classes
+        steps, others, remember = config.inner.steps, config.others, config.remember
+        if config.learner == "pretrained":
+            told = self._some(remembering, images, count * (steps + others) + remember)
             loss, slope = jax.value_and_grad(self._loss)(start, told)
         else:
-            which = jax.random.randint(choosing, (), 0, len(images), jnp.int32)
-            turns = jax.random.permutation(ordering, images.shape[1])[:steps]
+            which = self._chosen(choosing, len(images))
+            # A writing's number says nothing, so that all classes may have the same ones.
+            turns = jax.random.permutation(ordering, images.shape[1])[: steps + others]
+            own = _scaled(images[which[:, None], turns])
             some = self._some(remembering, images, remember)
-            x = jnp.concatenate([_scaled(images[which, turns]), some.x])
-            y = jnp.concatenate([jnp.full(steps, which), some.y])
-            start = start._replace(head=self.forgetting(resetting, start.head, which))
+            names = which if remember else jnp.arange(count, dtype=jnp.int32)
+            parts = (part.reshape(-1, *images.shape[2:]) for part in (own[:, :steps], own[:, steps:]))
+            x = jnp.concatenate([*parts, some.x])
+            y = jnp.concatenate([jnp.repeat(names, steps), jnp.repeat(names, others), some.y])
+            start = start._replace(head=self.forgetting(resetting, start.head, names))
             loss, slope = jax.value_and_grad(self.worth)(start, x, y)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
-            stride, adam = self._adam.update(slope, adam)
-        start = jax.tree.map(lambda w, d: w - self.config.rate * d, start, stride)
-        return (start, adam), loss
+            stride, after = self._adam.update(slope, adam)
+            falls = optax.cosine_decay_schedule(config.rate, config.decay) if config.decay else None
+            rate = falls(adam.count) if falls else config.rate
+        start = jax.tree.map(lambda w, d: w - rate * d, start, stride)
+        return (start, after), loss
+
+    def _chosen(self, key: Key, known: int) -> Any:
+        """Classes i32[N] of a sequence, out of so many, no two the same."""
+        first = jax.random.randint(key, (), 0, known, jnp.int32)
+        further = jax.random.permutation(jax.random.fold_in(key, 1), known - 1)[: self.config.classes - 1]
+        return (first + jnp.pad(further.astype(jnp.int32) + 1, (1, 0))) % known
 
     def _task(self, start: Weights, x: Any, y: Any) -> tuple[Meta, Told, Told]:
         """What adapts, to what, and what it is judged on."""
         gate, adapting = self._gate(start, x), start._replace(gate=())
         if self.config.learner == "oml":
             # What does not adapt is the same at every step.
-            x, adapting = self._gated(self._seen(start.body, x), gate), Weights((), (), start.head)
-            gate = ()
-        every, steps = Told(x, gate, y), self.config.inner.steps
+            x, adapting = self._level(self._seen(start.body, x)), Weights((), (), start.head)
+        every, steps = Told(x, gate, y), self._steps
         train = jax.tree.map(lambda leaf: leaf[:steps, None], every)
+        valid = jax.tree.map(lambda leaf: leaf[steps:], every) if self.config.others else every
         rates, adapts = (inner_loop.alike(adapting, each) for each in (self.config.inner_rate, 1.0))
-        return Meta(adapting, rates, adapts), train, every
+        return Meta(adapting, rates, adapts), train, valid
 
     def _some(self, key: Key, images: Any, count: int) -> Told:
         """Images of any class, `count` of them."""
@@ -431,9 +477,9 @@ class ANML:
             """The head before an exam of `images` u8[C, K, size, size], and features of what is to be learnt
             from and to be asked for, f32[C, K, F]."""
             count, each = images.shape[:2]
-            _, features = self._in_chunks(start, images.reshape(-1, *images.shape[2:]))
+            features = self._level(self._in_chunks(start, images.reshape(-1, *images.shape[2:]))[1])
             if self.config.standardised:
-                _, others = self._in_chunks(start, known)
+                others = self._level(self._in_chunks(start, known)[1])
                 # Units that hardly ever fire are not to count for more than the others.
                 unit = others.std(0) + 0.1 * others.std()
                 features = (features - others.mean(0)) / unit
