@@ -55,10 +55,13 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
             "COMMAND: one of run, view, list, show, replay, export, experiment, bench, not 'rum'; "
             "did you mean run?",
         ),
-        (["run"], "SYSTEM: is missing; there is poet, ppo, automl-zero, maml, es-maml, anml, rl2, toy"),
+        (
+            ["run"],
+            "SYSTEM: is missing; there is poet, ppo, automl-zero, maml, es-maml, maml-rl, anml, rl2, toy",
+        ),
         (
             ["run", "toi"],
-            "system: one of poet, ppo, automl-zero, maml, es-maml, anml, rl2, toy, not 'toi'; "
+            "system: one of poet, ppo, automl-zero, maml, es-maml, maml-rl, anml, rl2, toy, not 'toi'; "
             "did you mean toy?",
         ),
         (

@@ -245,6 +245,18 @@ def _es_maml_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
     return evaluator(config, engine, threads)
 
 
+def _maml_rl_config() -> Any:
+    from aiga.walker_maml_rl import Config
+
+    return Config()
+
+
+def _maml_rl(config: Any) -> System[Any]:
+    from aiga.walker_maml_rl import build
+
+    return build(config)
+
+
 def _anml_config() -> Any:
     from aiga.systems.learning.anml import Config
 
@@ -471,6 +483,12 @@ SYSTEMS: dict[str, Entry] = {
         config=_es_maml_config,
         build=_es_maml,
         evaluator=_es_maml_evaluator,
+        panels=("curves", "share"),
+    ),
+    "maml-rl": Entry(
+        "walkers that adapt to slopes, grass and loads by policy gradients (Finn et al. 2017)",
+        config=_maml_rl_config,
+        build=_maml_rl,
         panels=("curves", "share"),
     ),
     "anml": Entry(

@@ -46,9 +46,7 @@ def batch(
     memory and answers with a `Judgement`, played with `weights`; with `trace` 1 the advantages are
     discounted returns less the baseline."""
     alive = seen.alive
-    observation, action = (
-        jnp.where(_wide(alive, leaf), leaf, 0) for leaf in (seen.observation, seen.action)
-    )
+    observation, action = (jnp.where(_wide(alive, leaf), leaf, 0) for leaf in (seen.observation, seen.action))
     value = baseline(observation, jax.vmap(lambda reward: returns(reward, discount))(seen.reward), alive)
     # The baseline knows the time, so an episode cut short by it is as much at its end as any other.
     following = jnp.concatenate([value[:, 1:], jnp.zeros_like(value[:, :1])], 1)
@@ -77,13 +75,12 @@ def baseline(observation: Any, target: Any, alive: Any) -> jax.Array:
     time = jnp.broadcast_to(jnp.linspace(0, 1, steps, dtype=jnp.float32)[:, None], (count, steps, 1))
     seen = jnp.clip(observation, -10, 10)
     features = jnp.concatenate([seen, seen**2, time, time**2, time**3, jnp.ones_like(time)], -1)
-    features = (features * alive[..., None]).reshape(count * steps, -1)
-    size = jnp.sqrt((features**2).sum(0) / alive.sum(dtype=jnp.float32))
-    features = features / jnp.maximum(size, 1e-6)
+    features = jnp.where(alive[..., None], features, 0).reshape(count * steps, -1)
+    number = alive.sum(dtype=jnp.float32)
+    features = features / jnp.maximum(jnp.sqrt((features**2).sum(0) / number), 1e-6)
     # Features of contact are their own squares, so the matrix alone cannot be inverted.
-    squares = features.T @ features / alive.sum(dtype=jnp.float32)
-    squares += RIDGE * jnp.eye(len(squares), dtype=jnp.float32)
-    toward = features.T @ (target * alive).reshape(-1) / alive.sum(dtype=jnp.float32)
+    squares = features.T @ features / number + RIDGE * jnp.eye(features.shape[1], dtype=jnp.float32)
+    toward = features.T @ jnp.where(alive, target, 0).reshape(-1) / number
     fitted = jax.scipy.linalg.solve(squares, toward, assume_a="pos")
     return (features @ fitted).reshape(count, steps)
 

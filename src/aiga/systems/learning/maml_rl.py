@@ -1,11 +1,11 @@
 """MAML with policy gradients: first weights from which a few episodes on a new task are enough.
 
 Finn, Abbeel, Levine 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", arXiv
-1703.03400, section 5.3. `MAMLRL._iterate` is the paper's Algorithm 3, one compiled call: of each of some tasks
-play `episodes` episodes, take a step of the policy gradient on them, K times; play `judged` others with what
-came out, and move what is learnt against the mean meta-gradient of their loss. Each step has episodes of its
-own, so the inner loop (`learners/inner_loop`) takes them as a stream. The loss, the linear baseline and the
-advantages are those of `learners/policy_gradient`.
+1703.03400, section 5.3. `MAMLRL._iterate` is the paper's Algorithm 3, one compiled call: K times play
+`episodes` episodes of each of some tasks and take a step of the policy gradient on them; play `judged` others
+with what came out, and move what is learnt against the mean meta-gradient of their loss. Each step has
+episodes of its own, so the inner loop (`learners/inner_loop`) takes them as a stream. The loss, the linear
+baseline and the advantages are those of `learners/policy_gradient`.
 
 The outer step is not the paper's TRPO. It is PPO's, some passes of Adam over the same episodes, the ratio of
 those judged clipped and those learnt from reweighed, as Rothfuss, Lee, Clavera, Asfour, Abbeel 2019 have it
@@ -44,16 +44,16 @@ class Config:
     """The system's numbers. ValueError, naming the field, for one out of range."""
 
     train: Train = "tasks"  # plain: the course on which nothing is changed; nothing: first weights stay
-    tasks: int = 20  # M, of a meta-iteration
-    episodes: int = 10  # E, of an inner step
-    judged: int = 10  # episodes that say what an adaptation came to
+    tasks: int = 10  # M, of a meta-iteration
+    episodes: int = 8  # E, of an inner step
+    judged: int = 8  # episodes that say what an adaptation came to
     discount: float = 0.99
     trace: float = 1.0  # lambda of the advantages; 1: discounted returns less the baseline
-    inner_rate: float = 0.003  # where rates are learnt the first one of each weight
+    inner_rate: float = 0.03  # where rates are learnt the first one of each weight
     learn_rates: bool = False  # one for every weight: Meta-SGD
     rate: float = 0.001  # Adam's, of what is learnt
     clip: float = 0.2  # how far the ratio of the episodes judged may leave 1
-    passes: int = 3  # of Adam over the same episodes
+    passes: int = 5  # of Adam over the same episodes
     iterations: int = 10  # meta-iterations in one step of the system, after which it is tested
     trials: int = 4  # adaptations to each held-out task
     test_episodes: int = 4  # after every inner step of each, by the likeliest actions
@@ -221,7 +221,7 @@ class MAMLRL:
     def _learnable(
         self, key: Key, weights: Any, course: Any, count: int, clip: float
     ) -> tuple[Batch, Any, Any]:
-        """`count` episodes on one course, actions drawn; the world's steps i32[] and the mean return f32[]."""
+        """`count` episodes on one course, actions drawn; steps of the world i32[], and mean return f32[]."""
 
         def episode(key: Key) -> Any:
             playing, choosing = jax.random.split(key)
