@@ -165,7 +165,8 @@ def test_the_baseline_is_taken_from_what_is_still_to_come():
 
 
 def test_it_learns_where_to_start_from():
-    """To the middle of all targets; from there every inner step leads nearer, the first as far as known."""
+    """To the middle of all targets, with a deviation that makes of one inner step the whole way; from the
+    middle with the first deviation a step leads as far as can be worked out."""
     system = toy(replace(SMALL, iterations=50))
     state = system.init(KEY)
     first = system.judge(state, KEY)
@@ -174,7 +175,8 @@ def test_it_learns_where_to_start_from():
     aim = float(state.meta.start[0][0])
     assert aim == pytest.approx(FAR, abs=0.25)
     assert first[:, :, 0].mean() < -8 and told["return_0"] > -1.3
-    assert told["return_0"] + 0.2 < told["return_1"] < told["return_2"] < told["return_3"]
+    assert told["return_0"] + 0.5 < told["return_1"] and told["return_1"] > -0.3
+    assert float(state.meta.start[1][0]) < np.log(DEVIATION)
     assert [event.data["name"] for event in events[:-1]] == list(TESTS)
     assert told["return_1"] == pytest.approx(np.mean([event.data["returns"][1] for event in events[:-1]]))
 

@@ -192,8 +192,9 @@ class MAMLRL:
             )
             return train, valid, taken.sum() + more, total
 
-        keys = (jax.random.split(each, count) for each in (adapting, playing))
-        train, valid, steps, totals = jax.vmap(play)(*keys, courses)
+        train, valid, steps, totals = jax.vmap(play)(
+            jax.random.split(adapting, count), jax.random.split(playing, count), courses
+        )
 
         def update(now: tuple[Meta, Any], _: None) -> tuple[tuple[Meta, Any], Any]:
             meta, adam = now
@@ -205,7 +206,7 @@ class MAMLRL:
             return (replace(meta, **dict(zip(("start", "rates"), moved, strict=False))), adam), losses.mean()
 
         (meta, adam), losses = jax.lax.scan(update, (meta, adam), length=self.config.passes)
-        return meta, adam, {"steps": steps.sum(), "adapted": totals.mean(), "gained": -losses[-1]}
+        return meta, adam, {"steps": steps.sum(), "adapted": totals.mean(), "gain": -losses[-1]}
 
     def _adapt(self, key: Key, meta: Meta, course: Any, steps: int) -> tuple[Any, tuple[Batch, Any, Any]]:
         """Weights after `steps` inner steps on one course, each on episodes of its own; what was learnt from
