@@ -226,6 +226,7 @@ def test_it_conforms_and_resumes_to_the_same_bytes():
 
 
 def test_the_walker_adapts():
+    assert walker_maml_rl.Config().inner.gradient == "first"
     config = walker_maml_rl.Config(
         tasks=2, episodes=3, judged=2, iterations=1, passes=1, trials=1, test_episodes=1, max_steps=25
     )

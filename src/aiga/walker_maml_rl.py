@@ -12,6 +12,7 @@ from typing import Literal
 
 from aiga.brains import MLP, Noisy
 from aiga.interfaces import World
+from aiga.learners import inner_loop
 from aiga.systems.learning import maml_rl
 from aiga.walker_maml import Trained
 from aiga.worlds.walker.ground import GroundSpace
@@ -26,6 +27,8 @@ class Config(maml_rl.Config):
     max_steps: int = 600  # of an episode, 1/50 s each
     start: Literal["random", "walker"] = "walker"  # first weights; walker: of one that POET trained
     deviation: float = 0.15  # of the policy, at first
+    # Of so few episodes the second derivative is mostly noise: docs/maml.md.
+    inner: inner_loop.Config = field(default_factory=lambda: inner_loop.Config("first"))
     space: GroundSpace = field(default_factory=GroundSpace)
 
     def __post_init__(self) -> None:

@@ -8,10 +8,10 @@ minimised is
     - E[min(ratio A, clip(ratio, 1 - c, 1 + c) A)],  ratio = pi(a | s) / pi_old(a | s),
 
 whose slope where the episodes were played, at ratio 1, is that of - E[log pi(a | s) A]. Its second derivative
-there is that of the expected return with the samples reweighed, the one with little variance of Rothfuss,
-Lee, Clavera, Asfour, Abbeel 2019 (ProMP, arXiv 1810.06784). With c infinite it is the policy gradient, with a
-finite one PPO's (`learners/ppo`, whose advantages these are). Axis letters: E episodes, T time, O
-observation, A action, F features.
+there has the outer product of the slopes of log pi too, as Rothfuss, Lee, Clavera, Asfour, Abbeel 2019
+(ProMP, arXiv 1810.06784) have it; that of the logarithm alone lacks it. With c infinite it is the policy
+gradient, with a finite one PPO's (`learners/ppo`, whose advantages these are). Axis letters: E episodes, T
+time, O observation, A action.
 """
 
 from __future__ import annotations
