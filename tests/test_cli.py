@@ -64,10 +64,13 @@ def refuse(capsys: pytest.CaptureFixture[str], *words: object) -> str:
             ["experiment", "digits", "--arm", "search"],
             "--arm: not of digits, whose arms are only told together",
         ),
-        (["run"], "SYSTEM: is missing; there is poet, ppo, automl-zero, maml, es-maml, anml, rl2, toy"),
+        (
+            ["run"],
+            "SYSTEM: is missing; there is poet, ppo, automl-zero, maml, es-maml, maml-rl, anml, rl2, toy",
+        ),
         (
             ["run", "toi"],
-            "system: one of poet, ppo, automl-zero, maml, es-maml, anml, rl2, toy, not 'toi'; "
+            "system: one of poet, ppo, automl-zero, maml, es-maml, maml-rl, anml, rl2, toy, not 'toi'; "
             "did you mean toy?",
         ),
         (

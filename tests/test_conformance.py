@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aiga import testing, walker_ppo
-from aiga.brains import MLP, ActorCritic, ConvNet, Greedy
+from aiga.brains import MLP, ActorCritic, ConvNet, Drawn, Greedy, Noisy
 from aiga.brains.programs import known
 from aiga.brains.programs.ops import Sizes
 from aiga.brains.programs.traced import Machine
@@ -128,6 +128,8 @@ CONFORM = {
         ActorCritic(3, 2, continuous=True, hidden=(5,), recurrent=4), np.ones(3, np.float32)
     ),
     "brain: greedy": lambda: testing.check_brain(Greedy(PUPIL.player), np.ones(2, np.float32)),
+    "brain: noisy": lambda: testing.check_brain(Noisy(MLP((3, 2)), 2, 0.5), np.ones(3, np.float32)),
+    "brain: drawn": lambda: testing.check_brain(Drawn(Noisy(MLP((3, 2)), 2), KEY), np.ones(3, np.float32)),
     "brain: convolutional": lambda: testing.check_brain(
         ConvNet((8, 9, 2), 3, filters=4, halves="pool", blocks=2),
         np.random.default_rng(0).random((5, 8, 9, 2), np.float32),

@@ -245,10 +245,22 @@ def _es_maml_evaluator(config: Any, engine: Any, threads: int) -> Evaluate:
     return evaluator(config, engine, threads)
 
 
-def _es_maml_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
+def _walks_told(config: Mapping[str, Any], metrics: Sequence[Any]) -> str:
     from aiga.learnt import walks
 
     return walks(config, metrics)
+
+
+def _maml_rl_config() -> Any:
+    from aiga.walker_maml_rl import Config
+
+    return Config()
+
+
+def _maml_rl(config: Any) -> System[Any]:
+    from aiga.walker_maml_rl import build
+
+    return build(config)
 
 
 def _anml_config() -> Any:
@@ -478,7 +490,15 @@ SYSTEMS: dict[str, Entry] = {
         build=_es_maml,
         evaluator=_es_maml_evaluator,
         panels=("grounds", "curves", "share"),
-        told=_es_maml_told,
+        told=_walks_told,
+        told_of="metrics",
+    ),
+    "maml-rl": Entry(
+        "walkers that adapt to slopes, grass and loads by policy gradients (Finn et al. 2017)",
+        config=_maml_rl_config,
+        build=_maml_rl,
+        panels=("grounds", "curves", "share"),
+        told=_walks_told,
         told_of="metrics",
     ),
     "anml": Entry(

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from aiga.brains.actor_critic import ActorCritic
     from aiga.brains.conv_net import ConvNet
     from aiga.brains.mlp import MLP
-    from aiga.brains.wrappers import Greedy, Standardised
+    from aiga.brains.wrappers import Drawn, Greedy, Noisy, Standardised
 
-__all__ = ["MLP", "ActorCritic", "ConvNet", "Greedy", "Standardised"]
+__all__ = ["MLP", "ActorCritic", "ConvNet", "Drawn", "Greedy", "Noisy", "Standardised"]
 
 _HOME = {
     "MLP": "mlp",
     "ActorCritic": "actor_critic",
     "ConvNet": "conv_net",
+    "Drawn": "wrappers",
     "Greedy": "wrappers",
+    "Noisy": "wrappers",
     "Standardised": "wrappers",
 }
 

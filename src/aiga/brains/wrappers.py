@@ -1,4 +1,5 @@
-"""Brains around a brain: one that sees in standard units, and one that does what it finds most likely."""
+"""Brains around a brain: one that sees in standard units, one whose answer is the mean of a policy, one that
+does what it finds most likely, and one that draws what it does."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from aiga.brains.policies import Gaussian, Judgement
 from aiga.interfaces import Brain
 
 
@@ -94,6 +96,62 @@ class Greedy:
         """The likeliest action."""
         judgement, memory = self.brain.act(weights, memory, observation)
         return judgement.policy.mode(), memory
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """`brain`, whose answer f32[..., A] is the mean of a Gaussian policy, as one that answers with a
+    `Judgement`; of what its situation is worth it says nothing, 0.
+
+    Weights are (the brain's own, the logarithm f32[A] of a deviation that is the same everywhere). Raises
+    ValueError, naming the field, for a first `deviation` or a number of `actions` that is not positive.
+    """
+
+    brain: Brain
+    actions: int  # A
+    deviation: float = 1.0  # at first
+
+    def __post_init__(self) -> None:
+        if self.actions < 1:
+            raise ValueError(f"actions: at least 1, not {self.actions!r}")
+        if not 0 < self.deviation < float("inf"):
+            raise ValueError(f"deviation: greater than 0, not {self.deviation!r}")
+
+    def init(self, key: jax.Array) -> tuple[Any, jax.Array]:
+        """The brain's own, and the first deviation."""
+        deviation = jnp.full(self.actions, self.deviation, jnp.float32)
+        return self.brain.init(key), jnp.log(deviation)
+
+    def begin(self) -> Any:
+        return self.brain.begin()
+
+    def act(self, weights: tuple[Any, Any], memory: Any, observation: Any) -> tuple[Judgement, Any]:
+        """A policy around the brain's answer."""
+        own, log_deviation = weights
+        mean, memory = self.brain.act(own, memory, observation)
+        policy = Gaussian(mean, jnp.broadcast_to(log_deviation, mean.shape))
+        return Judgement(policy, jnp.zeros(mean.shape[:-1], jnp.float32)), memory
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`brain`, whose answer is a `Judgement`, as one whose answer is an action drawn from the policy: for one
+    episode, whose whole chance is `key`. Memory is (steps so far i32[], the brain's own)."""
+
+    brain: Brain
+    key: jax.Array
+
+    def init(self, key: jax.Array) -> Any:
+        return self.brain.init(key)
+
+    def begin(self) -> tuple[jax.Array, Any]:
+        return jnp.int32(0), self.brain.begin()
+
+    def act(self, weights: Any, memory: tuple[Any, Any], observation: Any) -> tuple[Any, tuple[Any, Any]]:
+        """An action."""
+        time, own = memory
+        judgement, own = self.brain.act(weights, own, observation)
+        return judgement.policy.sample(jax.random.fold_in(self.key, time)), (time + 1, own)
 
 
 def fold(moments: Moments, layers: Any) -> Any:

@@ -163,6 +163,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _draw,
         tell=_told,
         system="anml",
+        alone=True,
         unit="meta_iterations",
         folder="experiment-anml-sequence",
         minutes=300,
