@@ -177,8 +177,8 @@ def test_it_learns_where_to_start_from():
     assert first[:, :, 0].mean() < -8 and told["return_0"] > -1.3
     assert told["return_0"] + 0.5 < told["return_1"] and told["return_1"] > -0.3
     assert float(state.meta.start[1][0]) < np.log(DEVIATION)
-    assert [event.data["name"] for event in events[:-1]] == list(TESTS)
-    assert told["return_1"] == pytest.approx(np.mean([event.data["returns"][1] for event in events[:-1]]))
+    assert list(events[0].data) == list(TESTS)
+    assert told["return_1"] == pytest.approx(np.mean([each[1] for each in events[0].data.values()]))
 
     middle = at(FAR, system)
     left = 1 - SMALL.inner_rate * steepness(1.0)
