@@ -31,10 +31,15 @@ class Config(es_maml.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.max_steps >= 1:
-            raise ValueError(f"max_steps: at least 1, not {self.max_steps!r}")
-        if self.start not in ("random", "walker"):
-            raise ValueError(f"start: one of random, walker, not {self.start!r}")
+        check(self.max_steps, self.start)
+
+
+def check(max_steps: int, start: str) -> None:
+    """ValueError, naming the field, for what no walker that adapts may have."""
+    if not max_steps >= 1:
+        raise ValueError(f"max_steps: at least 1, not {max_steps!r}")
+    if start not in ("random", "walker"):
+        raise ValueError(f"start: one of random, walker, not {start!r}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Trained(MLP):
         return self.unflatten(jnp.asarray(trained()))
 
 
+def network(start: Literal["random", "walker"]) -> MLP:
+    """The walker's, with the first weights that `start` names."""
+    return Trained() if start == "walker" else MLP()
+
+
 def evaluator(config: Config, engine: Literal["native", "jax"] = "native", threads: int = 0) -> Evaluate:
     """How the walkers' episodes are played: as `walker_poet.played`."""
     return played(config.max_steps, config.batch, engine, threads)
@@ -56,5 +66,5 @@ def build(config: Config, evaluate: Evaluate | None = None) -> es_maml.ESMAML:
     """ES-MAML, played by the native kernel on all cores, or by an `evaluate` of your own."""
     plain: Course = grow(config.space.genes)
     tasks = config.space.held_out()
-    brain = Trained() if config.start == "walker" else MLP()
+    brain = network(config.start)
     return es_maml.ESMAML(config, config.space, tasks, plain, brain, evaluate or evaluator(config))

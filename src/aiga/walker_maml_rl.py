@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aiga.brains import MLP, Noisy
+from aiga.brains import Noisy
 from aiga.interfaces import World
 from aiga.learners import inner_loop
 from aiga.systems.learning import maml_rl
-from aiga.walker_maml import Trained
+from aiga.walker_maml import check, network
 from aiga.worlds.walker.ground import GroundSpace
 from aiga.worlds.walker.native import NativeWalker
 from aiga.worlds.walker.space import grow
@@ -33,17 +33,14 @@ class Config(maml_rl.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.max_steps >= 1:
-            raise ValueError(f"max_steps: at least 1, not {self.max_steps!r}")
-        if self.start not in ("random", "walker"):
-            raise ValueError(f"start: one of random, walker, not {self.start!r}")
+        check(self.max_steps, self.start)
         if not 0 < self.deviation < float("inf"):
             raise ValueError(f"deviation: greater than 0, not {self.deviation!r}")
 
 
 def build(config: Config, world: World | None = None) -> maml_rl.MAMLRL:
     """MAML, the walkers moved by the native kernel on all cores, or by a `world` of your own."""
-    brain = Noisy(Trained() if config.start == "walker" else MLP(), 4, config.deviation)
+    brain = Noisy(network(config.start), 4, config.deviation)
     return maml_rl.MAMLRL(
         config,
         config.space,

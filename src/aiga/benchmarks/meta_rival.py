@@ -94,9 +94,14 @@ def learner(case: dict[str, Any], images: Any, seed: int = 0) -> tuple[Any, Call
     return maml, iterate
 
 
-def trained(asked: dict[str, Any], images: Any) -> None:
+def loaded(asked: dict[str, Any]) -> Any:
+    """The images, where there are any."""
+    return asked["images"] and np.load(asked["images"])
+
+
+def trained(asked: dict[str, Any]) -> None:
     """Learns, and writes the weights down."""
-    maml, iterate = learner(asked["case"], images, asked["seed"])
+    maml, iterate = learner(asked["case"], loaded(asked), asked["seed"])
     for _ in range(asked["iterations"]):
         iterate()
     np.savez(asked["weights"], *[each.detach().numpy() for each in maml.module.parameters()])
@@ -107,14 +112,13 @@ def main() -> None:
     ready: dict[str, Callable[[], int]] = {}
     for line in sys.stdin:
         asked = json.loads(line)
-        images = asked["images"] and np.load(asked["images"])
         if "weights" in asked:
-            trained(asked, images)
+            trained(asked)
             print(json.dumps({"weights": asked["weights"]}), flush=True)
             continue
         name = json.dumps(asked["case"])
         if name not in ready:
-            _, ready[name] = learner(asked["case"], images)
+            _, ready[name] = learner(asked["case"], loaded(asked))
             ready[name]()
         begun, done = time.process_time(), 0
         while (spent := time.process_time() - begun) < asked["seconds"] or not done:

@@ -35,7 +35,7 @@ def few_shot(lab: Lab, presets: Mapping[str, Config]) -> None:
     iterations = lab.budget(ITERATIONS)
     # Of the rival's characters none is turned; the run's own tests are not what is measured here.
     config = replace(presets["glyphs"], turns=False, iterations=min(CHUNK, iterations), test_tasks=10)
-    judge = MAML(replace(config, test_tasks=TASKS))
+    system, judge = MAML(config), MAML(replace(config, test_tasks=TASKS))
 
     def judged(learnt: Meta) -> Mapping[str, float]:
         right = judge.judge(learnt, jax.random.key(0x7E57))
@@ -45,10 +45,7 @@ def few_shot(lab: Lab, presets: Mapping[str, Config]) -> None:
         return judged(_theirs(judge.init(jax.random.key(seed)).meta, seed, iterations))
 
     for seed in lab.seeds:
-        system = MAML(config)
-        lab.trial(
-            "aiga", seed, system, config, lambda store, of=system: judged(last(store, of).meta), name="maml"
-        )
+        lab.trial("aiga", seed, system, config, lambda store: judged(last(store, system).meta), name="maml")
         lab.measure([(meta.RIVAL, seed)], rival)
 
 

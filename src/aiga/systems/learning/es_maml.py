@@ -196,8 +196,9 @@ class ESMAML:
         arena = self._arena()
         learner, asked, means = state.learner, state.asked, []
         if self.config.train != "nothing":
+            ways = self.ways(asked)
             for one in jax.random.split(key, self.config.iterations):
-                learner, mean = self._iterate(one, learner, asked, arena)
+                learner, mean = self._iterate(one, learner, ways, arena)
                 means.append(mean)
         if len(asked):
             changes = self._gone_into(jax.random.fold_in(key, 1), np.asarray(learner.weights), arena)
@@ -278,8 +279,10 @@ class ESMAML:
         starts, which = np.repeat(start[None], prior.fresh, 0), np.arange(prior.fresh, dtype=np.int32)
         return self.adapt(adapting, starts, courses, which, arena, prior.inner)[-1] - starts
 
-    def _iterate(self, key: Key, learner: es.State, known: Array, arena: Arena) -> tuple[es.State, float]:
-        """One meta-iteration: the learner, and the mean return after adaptation."""
+    def _iterate(
+        self, key: Key, learner: es.State, ways: np.ndarray | None, arena: Arena
+    ) -> tuple[es.State, float]:
+        """One meta-iteration, adapting along `ways`: the learner, and the mean return after adaptation."""
         config, pairs = self.config, self.config.es.population // 2
         drawing, asking, adapting, playing = jax.random.split(key, 4)
         asked = jax.device_get(self._es.ask(asking, learner))
@@ -288,7 +291,6 @@ class ESMAML:
             which = np.tile(np.arange(pairs, dtype=np.int32), 2)
         else:
             courses, which = [self.plain], np.zeros(2 * pairs, np.int32)
-        ways = self.ways(known)
         adapted = self.adapt(adapting, asked.weights, courses, which, arena, config.inner, ways, twins=2)[-1]
         seeds = np.asarray(jax.random.bits(playing, (pairs, config.judged), jnp.uint32)) >> 1
         returns = self._score(adapted, courses, which, np.tile(seeds, (2, 1)), arena)
