@@ -6,6 +6,7 @@ from pathlib import Path
 # Before anything imports JAX: it reads these once.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 # Compiling is most of what the tests take; what has been compiled is kept, as the command line keeps it.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / "build/compiled")
 # Gymnasium's drawing opens a window and prints a greeting otherwise.

@@ -22,6 +22,7 @@ from aiga.learners import ppo
 from aiga.learners.ppo import PPO, Config, Knobs
 from aiga.play.collecting import collect, enter
 from aiga.play.evaluation import evaluator, flatten
+from aiga.play.shards import AXIS, spread
 from aiga.worlds.control import Acrobot, CartPole, Pendulum, Recall
 from aiga.worlds.walker import kernel
 from aiga.worlds.walker.course import Course, Genes
@@ -495,3 +496,38 @@ def test_bad_numbers_are_named() -> None:
         ActorCritic(1, 1, deviation=0)
     with pytest.raises(ValueError, match=r"^minibatches: a divisor of 24 sequences, not 5"):
         _trained(CartPole(), ActorCritic(4, 2), Config(minibatches=5), Knobs(), 4, 6, 1)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_rows_spread_over_shards_teach_what_all_together_do(
+    apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a single minibatch of all rows; each shard on a device of its own, and both on one."""
+    world, rows, courses = CartPole(velocities=False), 6, jnp.zeros(6)
+    brain = ActorCritic(2, 2, hidden=(8,), recurrent=4)
+    config, knobs = Config(epochs=2, minibatches=1, scale_rewards=True), Knobs(rate=0.01, entropy=0.1)
+    learner = PPO(brain, (2,), config)
+    state, stage = _fresh(learner), _enter(world, learner, courses)
+    key = jax.random.key(5)
+    _, seen = jax.jit(
+        lambda: collect(world, learner.player, learner.playing(state), key, stage, courses, 20)
+    )()
+    # Some count for nothing, so that the shards' parts of a mean differ.
+    seen = seen._replace(mask=seen.mask & (jnp.arange(rows) != 1))
+    whole, figures = jax.jit(learner.learn)(knobs, key, state, seen)
+
+    if not apart:
+        monkeypatch.setattr(jax, "devices", lambda: [None])
+
+    def part(state: Any, seen: Any) -> Any:
+        mine = jax.lax.axis_index(AXIS) * (rows // 2) + jnp.arange(rows // 2)
+        some = seen._replace(memory=None)
+        some = jax.tree.map(lambda leaf: leaf[:, mine], some)
+        some = some._replace(memory=jax.tree.map(lambda leaf: leaf[mine], seen.memory))
+        return replace(learner, shards=(AXIS,)).learn(knobs, key, state, some)
+
+    parted, told = jax.jit(spread(part, 2))(state, seen)
+    assert not np.allclose(whole.weights.memory[0], state.weights.memory[0], atol=1e-3)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), (whole, figures), (parted, told)
+    )

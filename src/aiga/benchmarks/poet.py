@@ -61,8 +61,8 @@ def bench() -> tuple[dict[str, Any], str]:
     """Days for the whole budget, and how they are made up, as data and as text."""
     import jax
 
+    from aiga.machine import threads_here
     from aiga.walker_poet import build
-    from aiga.worlds.walker.kernel import threads_here
 
     config, state = crowded()
     system = build(config)

@@ -25,21 +25,26 @@ class Moments(NamedTuple):
         """Nothing seen yet of things of `shape`."""
         return Moments(jnp.float32(0), jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32))
 
-    def merge(self, seen: Any, mask: Any) -> Moments:
-        """With `seen` f32[..., *] where `mask` bool[...] says that it counts; as before if none does."""
+    def merge(self, seen: Any, mask: Any, shards: tuple[str, ...] = ()) -> Moments:
+        """With `seen` f32[..., *] where `mask` bool[...] says that it counts; as before if none does.
+        `shards` names the mapped axes over which more of both is spread."""
+
+        def total(each: Any) -> Any:
+            return jax.lax.psum(each.sum(axes), shards)
+
         weight = mask.reshape(mask.shape + (1,) * (seen.ndim - mask.ndim)).astype(jnp.float32)
         axes = tuple(range(mask.ndim))
-        count = mask.sum(dtype=jnp.float32)
+        count = total(mask.astype(jnp.float32))
         some = jnp.maximum(count, 1)
-        mean = (seen * weight).sum(axes) / some
-        variance = ((seen - mean) ** 2 * weight).sum(axes) / some
-        total = jnp.maximum(self.count + count, 1)
-        share, apart = count / total, mean - self.mean
-        spread = (self.count * self.variance + count * variance) / total
+        mean = total(seen * weight) / some
+        variance = total((seen - mean) ** 2 * weight) / some
+        together = jnp.maximum(self.count + count, 1)
+        share, apart = count / together, mean - self.mean
+        spread = (self.count * self.variance + count * variance) / together
         merged = Moments(
             self.count + count,
             self.mean + apart * share,
-            spread + apart**2 * share * self.count / total,
+            spread + apart**2 * share * self.count / together,
         )
         return jax.tree.map(lambda new, old: jnp.where(count > 0, new, old), merged, self)
 

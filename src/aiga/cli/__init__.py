@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aiga.machine import threads_here
 from aiga.runs.words import NAME
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def program() -> NoReturn:
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(caches):  # there are users without a home
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(caches, "aiga"))
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        # A core computes what is spread over shards as a device of its own.
+        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(threads_here()))
     try:
         status = main()
     except BaseException as error:
@@ -573,7 +577,7 @@ def _system(options: argparse.Namespace, entry: Entry, config: Any) -> Iterator[
 
     from aiga.play.cluster import cluster, pool
 
-    workers, address = options.workers or _cores(), options.address
+    workers, address = options.workers or threads_here(), options.address
     try:
         if entry.evaluator is None:
             with pool(workers, address) as spread:
@@ -585,12 +589,6 @@ def _system(options: argparse.Namespace, entry: Entry, config: Any) -> Iterator[
         raise UserError("engine: ray is not installed: pip install 'aiga[ray]'") from None
     except ConnectionError as error:
         raise UserError(f"address: {options.address}: {error}") from None
-
-
-def _cores() -> int:
-    from aiga.worlds.walker.kernel import threads_here
-
-    return threads_here()
 
 
 def _settings(options: argparse.Namespace, entry: Entry) -> tuple[str, Any, int]:

@@ -24,6 +24,7 @@ from aiga.experiments import results
 from aiga.experiments.disguises import CASES, disguised
 from aiga.experiments.disguises import SIZES as ROOM
 from aiga.experiments.lab import Experiment, Lab, OutOfTime
+from aiga.machine import threads_here
 from aiga.runs.codec import decode
 from aiga.runs.store import Store
 from aiga.systems.architectures.automl_zero import AutoMLZero, Config, Found, State
@@ -80,7 +81,7 @@ def difficulty(lab: Lab, presets: Presets) -> None:
         run = _evolved if search == "evolution" else _random
         return run(lab, config, LEVELS[level], [seed, *arm.encode()], budget)
 
-    lab.measure(trials, measure, kernel.threads_here())
+    lab.measure(trials, measure, threads_here())
 
 
 def _searching(level: Level, demo: Config) -> evolution.Config:
@@ -290,7 +291,7 @@ def adaptations(lab: Lab, presets: Presets) -> None:
     """From the paper's network, under three conditions and a control: what does the best program have?"""
     budget = lab.budget(ADAPTED)
     trials = [(arm, seed) for seed in lab.seeds for arm in CONDITIONS]
-    lab.measure(trials, partial(_adapted, lab, budget), kernel.threads_here())
+    lab.measure(trials, partial(_adapted, lab, budget), threads_here())
 
 
 def _adapted(lab: Lab, budget: int, arm: str, number: int) -> Mapping[str, float]:

@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 
 from aiga.brains.wrappers import Moments, Standardised
 from aiga.interfaces import Brain, World
@@ -119,16 +120,21 @@ def advantages(
     return jax.lax.scan(earlier, jnp.zeros_like(delta[0]), (delta, ended), reverse=True)[1]
 
 
-def loss(brain: Brain, knobs: Knobs, clip_value: bool, weights: Any, batch: Batch) -> tuple[Any, dict]:
-    """What is minimised, f32[], and figures about it; means over the steps that `batch.mask` counts."""
+def loss(
+    brain: Brain, knobs: Knobs, clip_value: bool, weights: Any, batch: Batch, whole: Moments | None = None
+) -> tuple[Any, dict]:
+    """What is minimised, f32[], and figures about it; means over the steps that `batch.mask` counts.
+
+    `whole` are the moments of the minibatch's advantages where `batch` is a part of it: what the parts come
+    to is to be summed.
+    """
     policy, value = replay(brain, weights, batch)
-    counted = jnp.maximum(batch.mask.sum(dtype=jnp.float32), 1)
+    whole = whole or Moments.none(()).merge(batch.advantage, batch.mask)
 
     def mean(each: Any) -> Any:
-        return jnp.where(batch.mask, each, 0).sum() / counted
+        return jnp.where(batch.mask, each, 0).sum() / jnp.maximum(whole.count, 1)
 
-    centred = batch.advantage - mean(batch.advantage)
-    advantage = centred / (jnp.sqrt(mean(centred**2)) + 1e-8)
+    advantage = (batch.advantage - whole.mean) / (jnp.sqrt(whole.variance) + 1e-8)
     change = jnp.where(batch.mask, policy.log_prob(batch.action) - batch.log_prob, 0)
     ratio = jnp.exp(change)
     bounded = jnp.clip(ratio, 1 - knobs.clip, 1 + knobs.clip)
@@ -172,11 +178,15 @@ def replay(brain: Any, weights: Any, batch: Batch) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class PPO:
-    """The learner of `brain`, whose `act` answers with a `Judgement`; `observations` is the shape of one."""
+    """The learner of `brain`, whose `act` answers with a `Judgement`; `observations` is the shape of one.
+
+    Where `shards` names mapped axes (`play/shards`), each learns from rows of its own, all come to the same
+    weights, and a minibatch is one of each."""
 
     brain: Brain
     observations: tuple[int, ...]
     config: Config = Config()
+    shards: tuple[str, ...] = ()
 
     @property
     def player(self) -> Standardised:
@@ -203,9 +213,9 @@ class PPO:
         knobs, config = meta or Knobs(), self.config
         reward, seen, gains = experience.reward, state.seen, state.gains
         if config.standardise:
-            seen = seen.merge(experience.observation, experience.mask)
+            seen = seen.merge(experience.observation, experience.mask, self.shards)
         if config.scale_rewards:
-            gains = gains.merge(experience.discounted, experience.mask)
+            gains = gains.merge(experience.discounted, experience.mask, self.shards)
             reward = jnp.clip(reward * jax.lax.rsqrt(gains.variance + 1e-8), -10, 10)
         ended = experience.terminated | experience.truncated
         advantage = advantages(
@@ -219,12 +229,13 @@ class PPO:
         if sequences % config.minibatches:
             raise ValueError(f"minibatches: a divisor of {sequences} sequences, not {config.minibatches}")
 
-        def minibatch(now: tuple, rows: Any) -> tuple[tuple, dict]:
-            weights, adam = now
+        def minibatch(now: tuple, given: tuple) -> tuple[tuple, dict]:
+            (weights, adam), (rows, whole) = now, given
             some = jax.tree.map(lambda leaf: leaf[rows], batch)
-            slope, figures = jax.grad(partial(loss, self.brain, knobs, config.clip_value), has_aux=True)(
-                weights, some
-            )
+            lost = partial(loss, self.brain, knobs, config.clip_value)
+            parts = jax.grad(lost, has_aux=True)(weights, some, whole)
+            flat, back = ravel_pytree(parts)
+            slope, figures = back(jax.lax.psum(flat, self.shards))
             with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
                 stride, adam = self._adam.update(slope, adam)
             weights = jax.tree.map(lambda weight, change: weight - knobs.rate * change, weights, stride)
@@ -232,11 +243,14 @@ class PPO:
 
         def epoch(now: tuple, key: jax.Array) -> tuple[tuple, dict]:
             order = jax.random.permutation(key, sequences).reshape(config.minibatches, -1)
-            return jax.lax.scan(minibatch, now, order)
+            # For all minibatches at once: shards wait for each other whenever they sum.
+            merge = partial(Moments.none(()).merge, shards=self.shards)
+            whole = jax.vmap(merge)(batch.advantage[order], batch.mask[order])
+            return jax.lax.scan(minibatch, now, (order, whole))
 
         start = state.weights, state.adam
         (weights, adam), figures = jax.lax.scan(epoch, start, jax.random.split(key, config.epochs))
-        return State(weights, adam, seen, gains), jax.tree.map(jnp.mean, figures) | _episodes(experience)
+        return State(weights, adam, seen, gains), jax.tree.map(jnp.mean, figures) | self._episodes(experience)
 
     def update(
         self,
@@ -279,8 +293,9 @@ class PPO:
             fields = jax.tree.map(lambda leaf: leaf.reshape(-1, 1, *leaf.shape[2:]), fields)
         return Batch(**fields | {"memory": experience.memory})
 
-
-def _episodes(experience: Experience) -> dict[str, Any]:
-    """How many episodes ended, by rows, and their mean return (NaN for none)."""
-    ended = (experience.terminated | experience.truncated) & experience.mask
-    return {"episodes": ended.sum(), "return": jnp.mean(experience.total, where=ended)}
+    def _episodes(self, experience: Experience) -> dict[str, Any]:
+        """How many episodes ended, by rows, and their mean return (NaN for none)."""
+        ended = (experience.terminated | experience.truncated) & experience.mask
+        earned = jnp.where(ended, experience.total, 0).sum()
+        count, earned = jax.lax.psum((ended.sum(), earned), self.shards)
+        return {"episodes": count, "return": earned / count.astype(jnp.float32)}

@@ -7,7 +7,6 @@ mathematical library's last bits do.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aiga.brains.programs.ops import Program, Sizes
+from aiga.machine import threads_here
 
 PRECISIONS = ("float64", "float32")
 SCORES = ("rmse", "accuracy")
@@ -70,11 +70,6 @@ class Compiled(NamedTuple):
     hash: np.ndarray  # u64[P], equal where programs differ in dead code or in the names of addresses alone
     cost: np.ndarray  # f64[P, 2], of setup and of one step of learning, in additions of two numbers
     live: np.ndarray  # bool[P, L], the instructions on which a prediction depends
-
-
-def threads_here() -> int:
-    """Threads that this process may run at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stacked(programs: Sequence[Program], room: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

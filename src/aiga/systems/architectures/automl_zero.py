@@ -22,6 +22,7 @@ from aiga.brains.programs import evolution, kernel
 from aiga.brains.programs.evolution import Counts, Mutations
 from aiga.brains.programs.ops import NUMBER, Program, Sizes, listing
 from aiga.interfaces import Event
+from aiga.machine import threads_here
 from aiga.play.cluster import Spread
 from aiga.worlds import supervised
 
@@ -128,7 +129,7 @@ class AutoMLZero:
     `spread`, where islands live for a chunk, if not on those threads. Selection stays on them."""
 
     def __init__(self, config: Config = Config(), threads: int = 0, spread: Spread | None = None) -> None:
-        self.config, self.threads = config, threads or kernel.threads_here()
+        self.config, self.threads = config, threads or threads_here()
         self._spread = spread or _over(self.threads)
         self._breeders: dict[int, Callable[[], Any]] = {}
         self._made: dict[tuple[int, str], kernel.Tasks] = {}

@@ -27,6 +27,7 @@ from aiga.brains import ActorCritic
 from aiga.interfaces import Array, Event, Key
 from aiga.learners import ppo
 from aiga.play.collecting import Experience, collect, enter
+from aiga.play.shards import AXIS, spread
 from aiga.worlds.bandits import Bernoulli, Informative, Restless
 from aiga.worlds.harlow import Harlow
 from aiga.worlds.tabular import Tabular
@@ -58,6 +59,7 @@ class Config:
     clip: float = 0.2  # of `ppo`
     epochs: int = 1  # of `ppo`: new trials cost less than what a second pass over old ones does
     minibatches: int = 8  # of `ppo`, in each epoch
+    shards: int = 2  # parts of a batch, on as many cores
     discount: float = 1.0
     trace: float = 0.9  # lambda of the advantages
     test_tasks: int = 2000  # the same ones throughout a run, drawn apart from those to learn on
@@ -68,7 +70,7 @@ class Config:
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in (
             "arms", "pulls", "episodes", "units", "trials", "updates", "anneal", "epochs", "minibatches",
-            "test_tasks",
+            "shards", "test_tasks",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
@@ -78,8 +80,11 @@ class Config:
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
-        if self.trials % self.minibatches:
-            raise ValueError(f"minibatches: a divisor of {self.trials} trials, not {self.minibatches}")
+        if self.trials % (self.shards * self.minibatches):
+            raise ValueError(
+                f"minibatches: times {self.shards} shards a divisor of {self.trials} trials, "
+                f"not {self.minibatches}"
+            )
         if self.draw != "independent" and (self.task != "arms" or self.arms != 2):
             raise ValueError(f"draw: independent but for two arms, not {self.draw!r}")
 
@@ -168,7 +173,7 @@ class RL2:
         brain = ActorCritic(observations, trial.actions, hidden=(), recurrent=config.units, shared=True)
         epochs, minibatches = (config.epochs, config.minibatches) if config.learner == "ppo" else (1, 1)
         fixed = ppo.Config(epochs, minibatches, standardise=False, scale_rewards=True)
-        return ppo.PPO(brain, (observations,), fixed)
+        return ppo.PPO(brain, (observations,), fixed, (AXIS,))
 
     def _weights(self, key: jax.Array) -> Any:
         """First ones: the brain's, but the LSTM forgets less (Jozefowicz et al. 2015, PMLR 37) and the policy
@@ -203,7 +208,8 @@ class RL2:
     def _update(self, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple[ppo.State, Any], Any]:
         learner, update = now
         playing, learning = jax.random.split(key)
-        _, seen = self._trials(playing, learner, self.config.trials)
+        playing = jax.random.fold_in(playing, jax.lax.axis_index(AXIS))
+        _, seen = self._trials(playing, learner, self.config.trials // self.config.shards)
         learner, metrics = self._learner.learn(self._knobs(update), learning, learner, seen)
         return (learner, update + 1), metrics
 
@@ -214,7 +220,7 @@ class RL2:
             (learner, _), metrics = jax.lax.scan(self._update, (learner, jnp.int32(update)), keys)
             return learner, metrics
 
-        return jax.jit(learn)
+        return jax.jit(spread(learn, self.config.shards))
 
     @cached_property
     def _play(self) -> Any:

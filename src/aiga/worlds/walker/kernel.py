@@ -6,7 +6,6 @@ the same bytes whatever the number of threads; between instruction sets the last
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aiga.interfaces import Evaluate, Outcome
+from aiga.machine import threads_here
 from aiga.worlds.walker import body
 from aiga.worlds.walker.course import FRICTION, Course
 
@@ -49,11 +49,6 @@ class Stepped(NamedTuple):
     reward: np.ndarray  # f32[E]
     terminated: np.ndarray  # bool[E]
     finished: np.ndarray  # bool[E]
-
-
-def threads_here() -> int:
-    """Threads that this process may run at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def heights(courses: Sequence[Course]) -> np.ndarray:
