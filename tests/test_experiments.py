@@ -11,11 +11,13 @@ import pytest
 from scipy import stats
 
 from aiga import walker_poet
+from aiga.experiments import EXPERIMENTS
 from aiga.experiments.controls import challenges, difficulty
 from aiga.experiments.lab import Lab, OutOfTime
 from aiga.experiments.results import interval, table
 from aiga.learners.evolution_strategy import Config as Strategy
 from aiga.runs.store import RunError
+from aiga.runs.words import NAME
 from aiga.worlds.walker.course import CELL, Course, Genes
 from aiga.worlds.walker.episode import Walk
 from aiga.worlds.walker.gait import gait
@@ -49,6 +51,14 @@ def test_every_trial_gets_the_first_ones_steps_and_an_interrupted_one_goes_on(tm
         assert lab.curves("steps")["a"][0][0][-1] >= 2000
     with pytest.raises(RunError, match=r"^steps: 2,000 in x"):
         Lab(tmp_path / "x", "toy", ("a", "b"), range(2), 2, 3600, 60)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_trial_is_a_run_of_its_own_that_the_commands_take(name: str, tmp_path: Path) -> None:
+    arms = EXPERIMENTS[name].arms
+    with Lab(tmp_path, name, arms, range(1), 1, 60) as lab:
+        folders = {lab.folder_of(arm, 0).name for arm in arms}
+    assert len(folders) == len(arms) and all(map(NAME.fullmatch, folders))
 
 
 def test_the_interval_is_scipys() -> None:

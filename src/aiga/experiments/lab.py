@@ -9,6 +9,7 @@ are too short to be worth a run are functions, and only what they measure is kep
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -200,7 +201,8 @@ class Lab:
         self.say(line)
 
     def folder_of(self, arm: str, seed: int) -> Path:
-        return self.folder / f"{arm.replace(' ', '-')}-{seed}"
+        """Where a trial's run is, under a name that `aiga show` and the page take."""
+        return self.folder / f"{re.sub('[^A-Za-z0-9._]+', '-', arm)}-{seed}"
 
     def curves(self, metric: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
         """By arm: `metric` over `unit`, one pair of arrays per finished trial."""
