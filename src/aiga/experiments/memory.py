@@ -94,7 +94,9 @@ ASKED = {
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
     "MDP, 10 episodes": Asked(_preset("mdp"), "return", lambda: [Rival("PSRL", PSRL())], FEW),
-    "MDP, 25 episodes": Asked(_preset("mdp", episodes=25), "return", lambda: [Rival("PSRL", PSRL())], FEW),
+    "MDP, 25 episodes": Asked(
+        _preset("mdp", episodes=25, trials=512), "return", lambda: [Rival("PSRL", PSRL())], FEW
+    ),
 }  # fmt: skip
 STEPS = 38_400_000  # of a trial of this experiment
 
