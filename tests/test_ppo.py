@@ -516,7 +516,9 @@ def test_rows_spread_over_shards_teach_what_all_together_do(
     seen = seen._replace(mask=seen.mask & (jnp.arange(rows) != 1))
     whole, figures = jax.jit(learner.learn)(knobs, key, state, seen)
 
-    if not apart:
+    if apart:
+        assert len(jax.devices()) > 1
+    else:
         monkeypatch.setattr(jax, "devices", lambda: [None])
 
     def part(state: Any, seen: Any) -> Any:
@@ -524,10 +526,33 @@ def test_rows_spread_over_shards_teach_what_all_together_do(
         some = seen._replace(memory=None)
         some = jax.tree.map(lambda leaf: leaf[:, mine], some)
         some = some._replace(memory=jax.tree.map(lambda leaf: leaf[mine], seen.memory))
-        return replace(learner, shards=(AXIS,)).learn(knobs, key, state, some)
+        return replace(learner, across=(AXIS,)).learn(knobs, key, state, some)
 
     parted, told = jax.jit(spread(part, 2))(state, seen)
     assert not np.allclose(whole.weights.memory[0], state.weights.memory[0], atol=1e-3)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), (whole, figures), (parted, told)
     )
+
+
+def test_every_minibatch_has_its_own_units() -> None:
+    """Learning is one step of Adam after the other on the loss of each minibatch by itself."""
+    world, courses, key = CartPole(velocities=False), jnp.zeros(3), jax.random.key(2)
+    learner = PPO(ActorCritic(2, 2, hidden=(4,), recurrent=3), (2,), Config(epochs=1, minibatches=3))
+    knobs = Knobs(rate=0.01)
+    state, stage = _fresh(learner), _enter(world, learner, courses)
+    _, seen = jax.jit(
+        lambda: collect(world, learner.player, learner.playing(state), key, stage, courses, 30)
+    )()
+    learnt, _ = jax.jit(learner.learn)(knobs, key, state, seen)
+
+    ended = seen.terminated | seen.truncated
+    batch = learner._batch(seen, ppo.advantages(seen.reward, seen.value, seen.following, ended, 0.99, 0.95))
+    slope = jax.jit(jax.grad(partial(ppo.loss, learner.brain, knobs, False), has_aux=True))
+    weights, adam = state.weights, state.adam
+    for row in jax.random.permutation(jax.random.split(key, 1)[0], 3):
+        found, _ = slope(weights, jax.tree.map(lambda leaf, row=row: leaf[row][None], batch))
+        with jax.numpy_dtype_promotion("standard"):
+            stride, adam = learner._adam.update(found, adam)
+        weights = jax.tree.map(lambda weight, change: weight - 0.01 * change, weights, stride)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), learnt.weights, weights)

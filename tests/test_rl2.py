@@ -131,6 +131,13 @@ def test_memory_is_kept_through_a_trial_and_is_new_in_the_next() -> None:
     assert abs(value[2, 0] - value[2, 1]) > 1e-3  # the second episode begins, the first one is remembered
 
 
+def test_shards_play_trials_of_their_own() -> None:
+    """One trial of one pull each: the mean of two returns would never be a half if they were the same."""
+    system = RL2(replace(QUICK, trials=2, pulls=1, minibatches=1, updates=40))
+    _, metrics = system._learn(KEY, system.init(KEY).learner, 0)
+    assert {float(each) for each in metrics["return"]} == {0, 0.5, 1}
+
+
 def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None:
     system, state, _ = _trained(replace(QUICK, updates=1), 1)
     first, _ = system.judge(
@@ -146,7 +153,8 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
     ("changes", "said"),
     [
         ({"task": "chess"}, "task: one of arms"), ({"draw": "easy", "arms": 3}, "draw: independent"),
-        ({"trials": 10}, "minibatches: times 2 shards a divisor of 10"),
+        ({"trials": 10}, "minibatches: a divisor of a shard's 5 trials"),
+        ({"shards": 3}, "shards: a divisor of 256"),
         ({"discount": 1.5}, "discount: at least 0, at most 1"),
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
     ],

@@ -21,8 +21,7 @@ def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory
     `weights` are a matrix f32[I + H, 4 H] and a bias f32[4 H], of the input gate, the forget gate, what is
     new and the output gate.
     """
-    output, cell = memory
-    return _grown(_gates(weights, jnp.concatenate([signal, output], -1)), cell)
+    return _stepped(weights, memory, signal)[0]
 
 
 @jax.custom_vjp
@@ -36,18 +35,14 @@ def remembered(weights: Any, memory: tuple[jax.Array, ...], signals: Any, begun:
     return _forward(weights, memory, signals, begun)[0]
 
 
-def _gates(weights: Any, told: Any) -> tuple[jax.Array, ...]:
-    """How far the three gates are open, and what is new, of `told` f32[..., I + H]."""
-    matrix, bias = weights
-    let_in, keep, new, let_out = jnp.split(told @ matrix + bias, 4, -1)
-    return jax.nn.sigmoid(let_in), jax.nn.sigmoid(keep), jnp.tanh(new), jax.nn.sigmoid(let_out)
-
-
-def _grown(gates: tuple[jax.Array, ...], cell: Any) -> Memory:
-    """Output and cell after a step, of the gates and the cell before it."""
-    let_in, keep, new, let_out = gates
+def _stepped(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> tuple[Memory, Any]:
+    """The memory after a step, how far the gates were open in it, and what was new."""
+    (matrix, bias), (output, cell) = weights, memory
+    parts = jnp.split(jnp.concatenate([signal, output], -1) @ matrix + bias, 4, -1)
+    let_in, keep, let_out = (jax.nn.sigmoid(parts[gate]) for gate in (0, 1, 3))
+    new = jnp.tanh(parts[2])
     cell = keep * cell + let_in * new
-    return let_out * jnp.tanh(cell), cell
+    return (let_out * jnp.tanh(cell), cell), (let_in, keep, new, let_out)
 
 
 def _kept(memory: tuple[jax.Array, ...], begun: Any) -> tuple[jax.Array, ...]:
@@ -58,9 +53,7 @@ def _kept(memory: tuple[jax.Array, ...], begun: Any) -> tuple[jax.Array, ...]:
 def _forward(weights: Any, memory: tuple[jax.Array, ...], signals: Any, begun: Any) -> tuple[jax.Array, Any]:
     def step(now: Any, given: Any) -> tuple[Any, Any]:
         signal, fresh = given
-        output, cell = _kept(now, fresh)
-        gates = _gates(weights, jnp.concatenate([signal, output], -1))
-        after = _grown(gates, cell)
+        after, gates = _stepped(weights, _kept(now, fresh), signal)
         return after, (after, gates)
 
     after, gates = jax.lax.scan(step, tuple(memory), (signals, begun))[1]

@@ -25,19 +25,19 @@ class Moments(NamedTuple):
         """Nothing seen yet of things of `shape`."""
         return Moments(jnp.float32(0), jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32))
 
-    def merge(self, seen: Any, mask: Any, shards: tuple[str, ...] = ()) -> Moments:
+    def merge(self, seen: Any, mask: Any, across: tuple[str, ...] = ()) -> Moments:
         """With `seen` f32[..., *] where `mask` bool[...] says that it counts; as before if none does.
-        `shards` names the mapped axes over which more of both is spread."""
+        `across` names the mapped axes over which more of both is spread."""
+        axes = tuple(range(mask.ndim))
 
         def total(each: Any) -> Any:
-            return jax.lax.psum(each.sum(axes), shards)
+            return jax.lax.psum(each.sum(axes), across)
 
-        weight = mask.reshape(mask.shape + (1,) * (seen.ndim - mask.ndim)).astype(jnp.float32)
-        axes = tuple(range(mask.ndim))
+        counts = mask.reshape(mask.shape + (1,) * (seen.ndim - mask.ndim))
         count = total(mask.astype(jnp.float32))
         some = jnp.maximum(count, 1)
-        mean = total(seen * weight) / some
-        variance = total((seen - mean) ** 2 * weight) / some
+        mean = total(jnp.where(counts, seen, 0)) / some
+        variance = total(jnp.where(counts, (seen - mean) ** 2, 0)) / some
         together = jnp.maximum(self.count + count, 1)
         share, apart = count / together, mean - self.mean
         spread = (self.count * self.variance + count * variance) / together

@@ -180,13 +180,13 @@ def replay(brain: Any, weights: Any, batch: Batch) -> tuple[Any, Any]:
 class PPO:
     """The learner of `brain`, whose `act` answers with a `Judgement`; `observations` is the shape of one.
 
-    Where `shards` names mapped axes (`play/shards`), each learns from rows of its own, all come to the same
+    Where `across` names mapped axes (`play/shards`), each learns from rows of its own, all come to the same
     weights, and a minibatch is one of each."""
 
     brain: Brain
     observations: tuple[int, ...]
     config: Config = Config()
-    shards: tuple[str, ...] = ()
+    across: tuple[str, ...] = ()
 
     @property
     def player(self) -> Standardised:
@@ -213,9 +213,9 @@ class PPO:
         knobs, config = meta or Knobs(), self.config
         reward, seen, gains = experience.reward, state.seen, state.gains
         if config.standardise:
-            seen = seen.merge(experience.observation, experience.mask, self.shards)
+            seen = seen.merge(experience.observation, experience.mask, self.across)
         if config.scale_rewards:
-            gains = gains.merge(experience.discounted, experience.mask, self.shards)
+            gains = gains.merge(experience.discounted, experience.mask, self.across)
             reward = jnp.clip(reward * jax.lax.rsqrt(gains.variance + 1e-8), -10, 10)
         ended = experience.terminated | experience.truncated
         advantage = advantages(
@@ -235,7 +235,7 @@ class PPO:
             lost = partial(loss, self.brain, knobs, config.clip_value)
             parts = jax.grad(lost, has_aux=True)(weights, some, whole)
             flat, back = ravel_pytree(parts)
-            slope, figures = back(jax.lax.psum(flat, self.shards))
+            slope, figures = back(jax.lax.psum(flat, self.across))
             with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
                 stride, adam = self._adam.update(slope, adam)
             weights = jax.tree.map(lambda weight, change: weight - knobs.rate * change, weights, stride)
@@ -244,7 +244,7 @@ class PPO:
         def epoch(now: tuple, key: jax.Array) -> tuple[tuple, dict]:
             order = jax.random.permutation(key, sequences).reshape(config.minibatches, -1)
             # For all minibatches at once: shards wait for each other whenever they sum.
-            merge = partial(Moments.none(()).merge, shards=self.shards)
+            merge = partial(Moments.none(()).merge, across=self.across)
             whole = jax.vmap(merge)(batch.advantage[order], batch.mask[order])
             return jax.lax.scan(minibatch, now, (order, whole))
 
@@ -297,5 +297,5 @@ class PPO:
         """How many episodes ended, by rows, and their mean return (NaN for none)."""
         ended = (experience.terminated | experience.truncated) & experience.mask
         earned = jnp.where(ended, experience.total, 0).sum()
-        count, earned = jax.lax.psum((ended.sum(), earned), self.shards)
+        count, earned = jax.lax.psum((ended.sum(), earned), self.across)
         return {"episodes": count, "return": earned / count.astype(jnp.float32)}

@@ -59,7 +59,7 @@ class Config:
     clip: float = 0.2  # of `ppo`
     epochs: int = 1  # of `ppo`: new trials cost less than what a second pass over old ones does
     minibatches: int = 8  # of `ppo`, in each epoch
-    shards: int = 2  # parts of a batch, on as many cores
+    shards: int = 2  # parts of a batch, each on a core of its own where there are as many
     discount: float = 1.0
     trace: float = 0.9  # lambda of the advantages
     test_tasks: int = 2000  # the same ones throughout a run, drawn apart from those to learn on
@@ -80,11 +80,11 @@ class Config:
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
-        if self.trials % (self.shards * self.minibatches):
-            raise ValueError(
-                f"minibatches: times {self.shards} shards a divisor of {self.trials} trials, "
-                f"not {self.minibatches}"
-            )
+        if self.trials % self.shards:
+            raise ValueError(f"shards: a divisor of {self.trials} trials, not {self.shards}")
+        each = self.trials // self.shards
+        if self.learner == "ppo" and each % self.minibatches:
+            raise ValueError(f"minibatches: a divisor of a shard's {each} trials, not {self.minibatches}")
         if self.draw != "independent" and (self.task != "arms" or self.arms != 2):
             raise ValueError(f"draw: independent but for two arms, not {self.draw!r}")
 
