@@ -169,6 +169,7 @@ def test_anil_moves_the_head_alone() -> None:
         (lambda: Config("third"), "gradient"),  # type: ignore[arg-type]
         (lambda: Config(steps=-1), "steps"),
         (lambda: maml.Config(inner_rate=0), "inner_rate"),
+        (lambda: maml.Config(shards=2), "shards"),
         (lambda: maml.Config(learn_rates=True, inner=Config("es")), "learn_rates"),
         (lambda: maml.Config(losses="every", inner=Config("reptile")), "losses"),
         (lambda: slope(quadratic, Config("implicit"), meta((START,)), np.ones(1, np.float32)), "importance"),
@@ -203,6 +204,17 @@ def test_maml_learns_to_learn_and_meta_sgd_learns_its_rates() -> None:
     assert event.data["mse_1"] < 0.6 * before and event.data["mse_1"] < 0.8 * event.data["mse_0"]
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), after.meta.rates, state.meta.rates)
     assert min(jax.tree.leaves(moved)) > 1e-3
+
+
+def test_tasks_over_shards_teach_what_they_do_together() -> None:
+    small = replace(SMALL, tasks=6, iterations=3, test_tasks=2, learn_rates=True)
+    found = []
+    for shards in (1, 2, 3):
+        system = maml.MAML(replace(small, shards=shards))
+        found.append(system.step(KEY, system.init(KEY))[0])
+    for other in found[1:]:
+        close(found[0].meta, other.meta)
+    assert not np.allclose(found[0].meta.start[0][0], system.init(KEY).meta.start[0][0], atol=1e-3)
 
 
 def told_of_the_first_tasks(system: maml.MAML, state: maml.State, shown: dict[str, Any], count: int) -> None:

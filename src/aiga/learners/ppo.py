@@ -28,11 +28,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
 
 from aiga.brains.wrappers import Moments, Standardised
 from aiga.interfaces import Brain, World
 from aiga.play.collecting import Experience, Stage, collect, fresh
+from aiga.play.shards import summed
 
 
 @jax.tree_util.register_dataclass
@@ -234,8 +234,7 @@ class PPO:
             some = jax.tree.map(lambda leaf: leaf[rows], batch)
             lost = partial(loss, self.brain, knobs, config.clip_value)
             parts = jax.grad(lost, has_aux=True)(weights, some, whole)
-            flat, back = ravel_pytree(parts)
-            slope, figures = back(jax.lax.psum(flat, self.across))
+            slope, figures = summed(parts, self.across)
             with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
                 stride, adam = self._adam.update(slope, adam)
             weights = jax.tree.map(lambda weight, change: weight - knobs.rate * change, weights, stride)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, PartitionSpec
 
 AXIS = "shard"  # for `jax.lax.psum` and its kin within what is spread
@@ -30,3 +31,9 @@ def spread(function: Callable[..., Any], shards: int) -> Callable[..., Any]:
     everywhere = PartitionSpec()
     # With `check_vma` the gradient of what all shards share would be summed already, which vmap's is not.
     return jax.shard_map(function, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
+
+
+def summed(parts: Any, across: tuple[str, ...] = (AXIS,)) -> Any:
+    """A pytree of what each shard has come to, summed over all: at once, as shards wait for each other."""
+    flat, back = ravel_pytree(parts)
+    return back(jax.lax.psum(flat, across))

@@ -30,6 +30,7 @@ from aiga.interfaces import Array, Event, Key
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import UNROLLED, InnerLoop, Meta
 from aiga.play.lessons import Characters, Lessons, Sinusoids
+from aiga.play.shards import AXIS, spread, summed
 from aiga.worlds import few_shot, sine
 
 TOLD = (0, 1, 5, 10)  # steps after which a metric tells the score
@@ -65,6 +66,7 @@ class Config:
     halves: Halves = "stride"  # what makes its images smaller: stride as for Omniglot, pool for miniImageNet
     part: Part = "test"  # of the images' classes, that they are judged on; valid: those to choose by
     iterations: int = 1000  # of the meta-learner, in one step of the system
+    shards: int = 1  # parts of its tasks, each on a core of its own where there are as many
     test_tasks: int = 600  # the same ones throughout a run, drawn apart from those to learn on
     test_queries: int = 100
     inner: inner_loop.Config = field(default_factory=inner_loop.Config)
@@ -78,10 +80,14 @@ class Config:
                 raise ValueError(f"task: one of {known}, not {self.task!r}") from None
             if self.oracle:
                 raise ValueError(f"oracle: with sinusoids alone, not with {self.task}")
-        counts = ("tasks", "shots", "queries", "iterations", "test_tasks", "test_queries", "ways", "filters")
-        for name in counts:
+        for name in (
+            "tasks", "shots", "queries", "iterations", "shards", "test_tasks", "test_queries", "ways",
+            "filters",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
+        if self.tasks % self.shards:
+            raise ValueError(f"shards: a divisor of {self.tasks} tasks, not {self.shards}")
         for name in ("rate", "inner_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name}: greater than 0, not {getattr(self, name)!r}")
@@ -246,13 +252,15 @@ class MAML:
                 valid = jax.tree.map(lambda *both: jnp.concatenate(both), train, valid)
             return self._loop.gradient(meta, finding, train, valid, importance)
 
-        slopes, losses = self._for_each(slope, jax.random.split(key, self.config.tasks))
-        mean = self._learnt(jax.tree.map(lambda each: each.mean(0), slopes))
+        count = self.config.tasks
+        mine = jax.random.split(key, count).reshape(self.config.shards, -1)[jax.lax.axis_index(AXIS)]
+        slopes, losses = self._for_each(slope, mine)
+        mean, loss = summed(jax.tree.map(lambda each: each.sum(0) / count, (self._learnt(slopes), losses)))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
             stride, adam = self._adam.update(mean, adam)
         moved = jax.tree.map(lambda w, d: w - self.config.rate * d, self._learnt(meta), stride)
         meta = replace(meta, **dict(zip(("start", "rates"), moved, strict=False)))
-        return (meta, adam, iteration + 1), losses.mean()
+        return (meta, adam, iteration + 1), loss
 
     def _for_each(self, task: Any, keys: Any) -> Any:
         """`task` of every key, as many side by side as its kind says."""
@@ -266,7 +274,7 @@ class MAML:
             (meta, adam, _), losses = jax.lax.scan(partial(self._iterate, material), begin, keys)
             return meta, adam, losses.mean()
 
-        return jax.jit(learn)
+        return jax.jit(spread(learn, self.config.shards))
 
     @cached_property
     def _judge(self) -> Any:
