@@ -40,12 +40,14 @@ class Rival(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A task, how it is counted, and who is to be beaten; the last of `rivals` is the best there can be."""
+    """A task, how it is counted, and who is to be beaten; the last of several `rivals` is the best there can
+    be."""
 
     config: Callable[[Presets], Config]
     measure: str  # "regret", or "return" of a trial
     rivals: Callable[[], Sequence[Rival]]
     tasks: int = TASKS
+    times: int = 1  # as many steps as the others
 
 
 def _two_arms() -> list[Rival]:
@@ -93,24 +95,25 @@ ASKED = {
         _preset("two-step"), "return", lambda: [Rival("Bayes-optimal", Filter(0.9, (0.025,), True))]
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
-    "MDP, 10 episodes": Asked(_preset("mdp"), "return", lambda: [Rival("PSRL", PSRL())], FEW),
+    "MDP, 10 episodes": Asked(_preset("mdp"), "return", lambda: [Rival("PSRL", PSRL())], FEW, 8),
     "MDP, 25 episodes": Asked(
-        _preset("mdp", episodes=25, trials=512), "return", lambda: [Rival("PSRL", PSRL())], FEW
+        _preset("mdp", episodes=25, trials=512), "return", lambda: [Rival("PSRL", PSRL())], FEW, 8
     ),
 }  # fmt: skip
-STEPS = 38_400_000  # of a trial of this experiment
+STEPS = 38_400_000  # of a trial of this experiment, but for those that take longer
 
 
 def rl2(lab: Lab, presets: Presets) -> None:
-    """Every task with every seed, each with as many steps, at the end of which what falls has fallen."""
+    """Every task with every seed, at the end of whose steps what falls has fallen."""
     budget = lab.budget(STEPS)
     for arm in lab.arms:
         asked = ASKED[arm]
         config = asked.config(presets)
         update = config.trials * config.episodes * world(config)[2]
-        config = replace(config, anneal=max(budget // update, 1))
+        config = replace(config, anneal=max(asked.times * budget // update, 1))
         for seed in lab.seeds:
-            lab.trial(arm, seed, RL2(config), config, partial(_measured, asked, config), name="rl2")
+            measure = partial(_measured, asked, config)
+            lab.trial(arm, seed, RL2(config), config, measure, name="rl2", times=asked.times)
 
 
 def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]:
