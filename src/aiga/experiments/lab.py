@@ -170,8 +170,9 @@ class Lab:
             found = [e.data[self.unit] for e in step.events if e.kind == "metric" and self.unit in e.data]
             steps = found[-1] if found else steps
             if time.monotonic() - self._said > EVERY:
-                goal = f" of {times * self.steps / 1e6:.0f}" if self.steps else ""
-                self._tell(f"  iteration {step.iteration}, {steps / 1e6:.0f}{goal} M {self.unit}")
+                goal = f" of {_short(times * self.steps)}" if self.steps else ""
+                unit = self.unit.replace("_", "-")
+                self._tell(f"  iteration {step.iteration}, {_short(steps)}{goal} {unit}")
 
         def over() -> bool:
             if self.over:
@@ -221,6 +222,10 @@ class Lab:
                 }
                 found.setdefault(arm, []).append((by_name[self.unit], by_name[metric]))
         return found
+
+
+def _short(count: float) -> str:
+    return f"{count / 1e6:.0f} M" if count >= 1e7 else f"{count:,.0f}"
 
 
 def last(store: Store, system: System[Any]) -> Any:
