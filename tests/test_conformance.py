@@ -216,7 +216,7 @@ CONFORM = {
         require={"metric", "meta_test"},
     ),
     "system: RL^2": lambda: testing.check_system(
-        rl2.RL2(rl2.Config("mdp", episodes=2, units=4, trials=8, updates=2, test_tasks=3)),
+        rl2.RL2(rl2.Config("mdp", episodes=2, units=4, trials=16, updates=2, test_tasks=3)),
         3,
         require={"metric"},
     ),
