@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from aiga.interfaces import Evaluate, Outcome
+from aiga.machine import threads_here
 from aiga.play.cluster import LEAST, TASKS, cluster
 
 ROUNDS = 7
@@ -114,7 +115,7 @@ def bench() -> tuple[dict[str, Any], str]:
     alone = kernel.evaluator(max_steps=config.max_steps, threads=1)
     rates: dict[str, list[float]] = {"1 thread": []}
     walked = []
-    for workers in range(1, min(2, len(os.sched_getaffinity(0))) + 1):
+    for workers in range(1, min(2, threads_here()) + 1):
         mine = rates[f"{workers} worker{'s' if workers > 1 else ''}"] = []
         with _workers(workers, config.max_steps) as evaluate:
             for _ in range(3):  # until every worker has started
@@ -144,7 +145,7 @@ def bench() -> tuple[dict[str, Any], str]:
     episodes = config.capacity * (config.es.population + config.episodes)
     data = {
         "benchmark": "cluster",
-        "machine": {"cores": len(os.sched_getaffinity(0))},
+        "machine": {"cores": threads_here()},
         "cases": [
             {
                 "case": "trained walkers on obstacles",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from aiga.runs.loop import Step
 from aiga.runs.store import Store, Summary
+from aiga.runs.words import rough
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -109,7 +110,7 @@ class Progress:
         facts = [("iteration", str(self.iteration) + (f" of {self.iterations}" if self.iterations else ""))]
         (then, few), (last, many) = self.steps[0], self.steps[-1]
         if last > then and many > few:
-            facts.append(("" if short else "speed", f"{_count((many - few) / (last - then))} {self.unit}/s"))
+            facts.append(("" if short else "speed", f"{rough((many - few) / (last - then))} {self.unit}/s"))
         for name in ("best", "selected"):  # of a search for programs
             if self.unit == UNITS[0] and (value := self.summary.metrics.get(name)) is not None:
                 facts.append((name, f"{value:.4f}"))
@@ -158,10 +159,3 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
-
-
-def _count(number: float) -> str:
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.3g}"

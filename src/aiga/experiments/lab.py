@@ -3,8 +3,9 @@
 A trial is one arm with one seed. Its run is kept in the laboratory's folder like any other run, so it can be
 shown, replayed and continued, and a trial that was interrupted goes on where it stopped. Experiments that
 share a folder share the runs of the arms they have in common. Every trial gets the same number of steps of
-the world, or of what else its system counts; the first one, bounded by the clock, says how many. Trials that
-are too short to be worth a run are functions, and only what they measure is kept.
+the world, or of what else its system counts, or where an arm takes longer a multiple of it; the first one,
+bounded by the clock, says how many. Trials that are too short to be worth a run are functions, and only what
+they measure is kept.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from aiga.interfaces import System
 from aiga.runs.codec import decode, plain, types_in
 from aiga.runs.loop import Step, drive
 from aiga.runs.store import Run, RunError, Store
+from aiga.runs.words import rough
 from aiga.worlds.walker.course import Course
 
 EVERY = 20.0  # seconds between two lines of progress
@@ -170,9 +172,9 @@ class Lab:
             found = [e.data[self.unit] for e in step.events if e.kind == "metric" and self.unit in e.data]
             steps = found[-1] if found else steps
             if time.monotonic() - self._said > EVERY:
-                goal = f" of {_short(times * self.steps)}" if self.steps else ""
+                goal = f" of {rough(times * self.steps)}" if self.steps else ""
                 unit = self.unit.replace("_", "-")
-                self._tell(f"  iteration {step.iteration}, {_short(steps)}{goal} {unit}")
+                self._tell(f"  iteration {step.iteration}, {rough(steps)}{goal} {unit}")
 
         def over() -> bool:
             if self.over:
@@ -222,10 +224,6 @@ class Lab:
                 }
                 found.setdefault(arm, []).append((by_name[self.unit], by_name[metric]))
         return found
-
-
-def _short(count: float) -> str:
-    return f"{count / 1e6:.0f} M" if count >= 1e7 else f"{count:,.0f}"
 
 
 def last(store: Store, system: System[Any]) -> Any:

@@ -78,6 +78,10 @@ def _preset(name: str, **changes: Any) -> Callable[[Presets], Config]:
     return lambda presets: replace(presets[name], **changes)
 
 
+def _mdp(**changes: Any) -> Asked:
+    return Asked(_preset("mdp", **changes), "return", lambda: [Rival("PSRL", PSRL())], FEW, times=8)
+
+
 ASKED = {
     "two arms": Asked(_preset("arms"), "regret", _two_arms),
     "two arms, not told": Asked(
@@ -95,10 +99,8 @@ ASKED = {
         _preset("two-step"), "return", lambda: [Rival("Bayes-optimal", Filter(0.9, (0.025,), True))]
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
-    "MDP, 10 episodes": Asked(_preset("mdp"), "return", lambda: [Rival("PSRL", PSRL())], FEW, 8),
-    "MDP, 25 episodes": Asked(
-        _preset("mdp", episodes=25, trials=512), "return", lambda: [Rival("PSRL", PSRL())], FEW, 8
-    ),
+    "MDP, 10 episodes": _mdp(),
+    "MDP, 25 episodes": _mdp(episodes=25, trials=512),
 }  # fmt: skip
 STEPS = 38_400_000  # of a trial of this experiment, but for those that take longer
 

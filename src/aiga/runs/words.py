@@ -35,6 +35,14 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def rough(number: float) -> str:
+    """Three digits of a number of at least 0: "119", "6 k" or "38.4 M"."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
+
+
 def _spoken(name: str) -> str:
     return name.replace("_", " ")
 
