@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aiga import testing, walker_ppo
-from aiga.brains import MLP, ActorCritic, ConvNet, Drawn, Greedy, Noisy
+from aiga.brains import MLP, ActorCritic, Associative, ConvNet, Drawn, Greedy, Noisy
 from aiga.brains.programs import known
 from aiga.brains.programs.ops import Sizes
 from aiga.brains.programs.traced import Machine
@@ -127,6 +127,7 @@ CONFORM = {
     "brain: actor and critic": lambda: testing.check_brain(
         ActorCritic(3, 2, continuous=True, hidden=(5,), recurrent=4), np.ones(3, np.float32)
     ),
+    "brain: associative": lambda: testing.check_brain(Associative(5, 2, 3, 8, 4), np.ones(5, np.float32)),
     "brain: greedy": lambda: testing.check_brain(Greedy(PUPIL.player), np.ones(2, np.float32)),
     "brain: noisy": lambda: testing.check_brain(Noisy(MLP((3, 2)), 2, 0.5), np.ones(3, np.float32)),
     "brain: drawn": lambda: testing.check_brain(Drawn(Noisy(MLP((3, 2)), 2), KEY), np.ones(3, np.float32)),

@@ -14,7 +14,7 @@ import pytest
 
 from aiga.benchmarks import ppo as benchmark
 from aiga.benchmarks.walker import trained
-from aiga.brains import MLP, ActorCritic, Greedy
+from aiga.brains import MLP, ActorCritic, Associative, Greedy
 from aiga.brains.policies import Categorical, Gaussian, Judgement
 from aiga.brains.wrappers import Moments, Standardised, fold
 from aiga.interfaces import View
@@ -292,12 +292,17 @@ def test_collecting_follows_the_episodes() -> None:
     np.testing.assert_allclose(seen.following[2, 0], judged.value, rtol=1e-5)
 
 
-def test_all_steps_at_once_are_the_steps_one_by_one_and_so_are_their_gradients() -> None:
-    """Memories from before, and episodes that begin within a sequence."""
-    brain, rows, steps = ActorCritic(3, 2, hidden=(4,), recurrent=5), 6, 9
+@pytest.mark.parametrize(
+    "brain", [ActorCritic(3, 2, hidden=(4,), recurrent=5), Associative(3, 2, 2, units=5, slots=4, chunk=4)]
+)
+def test_all_steps_at_once_are_the_steps_one_by_one_and_so_are_their_gradients(brain: Any) -> None:
+    """Memories from before, and episodes that begin within a sequence, which is no whole number of chunks."""
+    rows, steps = 6, 9
     keys = jax.random.split(jax.random.key(0), 6)
     weights = brain.init(keys[0])
-    memory = tuple(jax.random.normal(key, (rows, 5)) for key in keys[1:3])
+    memory = jax.tree.map(
+        lambda leaf: jax.random.uniform(keys[1], (rows, *leaf.shape), jnp.float32), brain.begin()
+    )
     batch = ppo.Batch(
         observation=jax.random.normal(keys[3], (rows, steps, 3)),
         begun=jax.random.bernoulli(keys[4], 0.3, (rows, steps)),

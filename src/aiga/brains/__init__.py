@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aiga.brains.actor_critic import ActorCritic
+    from aiga.brains.associative import Associative
     from aiga.brains.conv_net import ConvNet
     from aiga.brains.mlp import MLP
     from aiga.brains.wrappers import Drawn, Greedy, Noisy, Standardised
 
-__all__ = ["MLP", "ActorCritic", "ConvNet", "Drawn", "Greedy", "Noisy", "Standardised"]
+__all__ = ["MLP", "ActorCritic", "Associative", "ConvNet", "Drawn", "Greedy", "Noisy", "Standardised"]
 
 _HOME = {
     "MLP": "mlp",
     "ActorCritic": "actor_critic",
+    "Associative": "associative",
     "ConvNet": "conv_net",
     "Drawn": "wrappers",
     "Greedy": "wrappers",

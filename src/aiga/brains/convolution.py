@@ -8,6 +8,7 @@ Neural Networks for Document Processing"). Axis letters: H and W pixels, C chann
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import jax
@@ -40,7 +41,9 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
 def pooled(image: Any, size: int = 2) -> jax.Array:
     """The largest of every `size` x `size` pixels of f32[..., H, W, C]; what is left over at the edges
     does not count."""
-    *rows, height, width, channels = image.shape
-    high, wide = height // size, width // size
-    kept = image[..., : high * size, : wide * size, :]
-    return kept.reshape(*rows, high, size, wide, size, channels).max((-4, -2))
+    *_, height, width, _ = image.shape
+    high, wide = height // size * size, width // size * size
+    parts = [image[..., y:high:size, x:wide:size, :] for y in range(size) for x in range(size)]
+    # Not `max`, whose gradient looks for the pixel that is equal to it and divides by how many are: none is
+    # where XLA rounds the pixel one way in the search and another way in the maximum.
+    return reduce(jnp.maximum, parts)

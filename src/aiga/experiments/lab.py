@@ -151,10 +151,8 @@ class Lab:
         name: str = "poet",
         watch: Callable[[Step], None] = lambda step: None,
         patient: bool = True,
-        times: int = 1,
     ) -> Path:
-        """Runs one trial to its number of steps, `times` that of the others, where that is not done yet;
-        returns its folder.
+        """Runs one trial to its number of steps, where that is not done yet; returns its folder.
 
         One that is not `patient` also ends when its share of the time is over, however far it got.
         Raises OutOfTime, and RunError where the folder holds another trial.
@@ -172,7 +170,7 @@ class Lab:
             found = [e.data[self.unit] for e in step.events if e.kind == "metric" and self.unit in e.data]
             steps = found[-1] if found else steps
             if time.monotonic() - self._said > EVERY:
-                goal = f" of {rough(times * self.steps)}" if self.steps else ""
+                goal = f" of {rough(self.steps)}" if self.steps else ""
                 unit = self.unit.replace("_", "-")
                 self._tell(f"  iteration {step.iteration}, {rough(steps)}{goal} {unit}")
 
@@ -181,7 +179,7 @@ class Lab:
                 return True
             if (self.steps is None or not patient) and worked > share:
                 return True
-            return self.steps is not None and steps >= times * self.steps
+            return self.steps is not None and steps >= self.steps
 
         self._tell(f"{arm}, seed {seed}")
         with Store.open(folder, write=True) as store:

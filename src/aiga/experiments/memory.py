@@ -47,7 +47,6 @@ class Asked(NamedTuple):
     measure: str  # "regret", or "return" of a trial
     rivals: Callable[[], Sequence[Rival]]
     tasks: int = TASKS
-    times: int = 1  # as many steps as the others
 
 
 def _two_arms() -> list[Rival]:
@@ -78,8 +77,8 @@ def _preset(name: str, **changes: Any) -> Callable[[Presets], Config]:
     return lambda presets: replace(presets[name], **changes)
 
 
-def _mdp(**changes: Any) -> Asked:
-    return Asked(_preset("mdp", **changes), "return", lambda: [Rival("PSRL", PSRL())], FEW, times=8)
+def _mdp(preset: str, **changes: Any) -> Asked:
+    return Asked(_preset(preset, **changes), "return", lambda: [Rival("PSRL", PSRL())], FEW)
 
 
 ASKED = {
@@ -99,10 +98,12 @@ ASKED = {
         _preset("two-step"), "return", lambda: [Rival("Bayes-optimal", Filter(0.9, (0.025,), True))]
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
-    "MDP, 10 episodes": _mdp(),
-    "MDP, 25 episodes": _mdp(episodes=25, trials=512),
+    "MDP, 10 episodes": _mdp("mdp"),
+    "MDP, 25 episodes": _mdp("mdp", episodes=25),
+    "MDP, 10 episodes, LSTM": _mdp("mdp-lstm"),
+    "MDP, 25 episodes, LSTM": _mdp("mdp-lstm", episodes=25, trials=512),
 }  # fmt: skip
-STEPS = 38_400_000  # of a trial of this experiment, but for those that take longer
+STEPS = 38_400_000  # of a trial of this experiment
 
 
 def rl2(lab: Lab, presets: Presets) -> None:
@@ -112,10 +113,10 @@ def rl2(lab: Lab, presets: Presets) -> None:
         asked = ASKED[arm]
         config = asked.config(presets)
         update = config.trials * config.episodes * world(config)[2]
-        config = replace(config, anneal=max(asked.times * budget // update, 1))
+        config = replace(config, anneal=max(budget // update, 1))
         for seed in lab.seeds:
             measure = partial(_measured, asked, config)
-            lab.trial(arm, seed, RL2(config), config, measure, name="rl2", times=asked.times)
+            lab.trial(arm, seed, RL2(config), config, measure, name="rl2")
 
 
 def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]:

@@ -44,10 +44,15 @@ class Trial:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
 
+    @property
+    def extra(self) -> int:
+        """How many numbers, the last ones, are observed besides what the world shows."""
+        return self.actions + 2
+
     def reset(self, key: jax.Array, course: Any) -> tuple[State, View]:
         """The first episode begins; nothing was done before it."""
         inner, view = self.world.reset(key, course)
-        nothing = jnp.zeros(self.actions + 2, jnp.float32)
+        nothing = jnp.zeros(self.extra, jnp.float32)
         seen = jnp.concatenate([view.observation, nothing])
         return State(inner, jnp.int32(0)), view._replace(observation=seen)
 

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aiga.brains import ActorCritic
+from aiga.brains import ActorCritic, Associative
 from aiga.interfaces import Array, Event, Key
 from aiga.learners import ppo
 from aiga.play.collecting import Experience, collect, enter
@@ -37,6 +37,7 @@ from aiga.worlds.two_step import TwoStep
 Task = Literal["arms", "informative", "restless", "two-step", "harlow", "mdp"]
 Draw = Literal["independent", "uniform", "easy", "medium", "hard"]
 Learner = Literal["ppo", "a2c"]
+Memory = Literal["lstm", "associative"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Config:
     draw: Draw = "independent"  # of `arms`; others are Wang's two dependent ones
     episodes: int = 1  # of a trial
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
-    units: int = 48  # of the LSTM
+    memory: Memory = "lstm"  # the papers'; `associative` files what happens under what was seen before it
+    units: int = 48  # of the memory
     learner: Learner = "ppo"
     trials: int = 256  # of an update, each on a task of its own
     updates: int = 50  # in one step of the system
@@ -65,7 +67,7 @@ class Config:
     test_tasks: int = 2000  # the same ones throughout a run, drawn apart from those to learn on
 
     def __post_init__(self) -> None:
-        for name, kind in (("task", Task), ("draw", Draw), ("learner", Learner)):
+        for name, kind in (("task", Task), ("draw", Draw), ("learner", Learner), ("memory", Memory)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in (
@@ -169,16 +171,21 @@ class RL2:
     def _learner(self) -> ppo.PPO:
         config, trial = self.config, self._trial
         _, view = jax.eval_shape(lambda key: trial.reset(key, trial.world.sample(key)), jax.random.key(0))
-        (observations,) = view.observation.shape
-        brain = ActorCritic(observations, trial.actions, hidden=(), recurrent=config.units, shared=True)
+        (told,) = view.observation.shape
+        if config.memory == "associative":
+            brain: Any = Associative(told, trial.actions, told - trial.extra, config.units)
+        else:
+            brain = ActorCritic(told, trial.actions, hidden=(), recurrent=config.units, shared=True)
         epochs, minibatches = (config.epochs, config.minibatches) if config.learner == "ppo" else (1, 1)
         fixed = ppo.Config(epochs, minibatches, standardise=False, scale_rewards=True)
-        return ppo.PPO(brain, (observations,), fixed, (AXIS,))
+        return ppo.PPO(brain, (told,), fixed, (AXIS,))
 
     def _weights(self, key: jax.Array) -> Any:
-        """First ones: the brain's, but the LSTM forgets less (Jozefowicz et al. 2015, PMLR 37) and the policy
+        """First ones: the brain's. But an LSTM forgets less (Jozefowicz et al. 2015, PMLR 37) and its policy
         is not scaled down, as what goes back through it would be lost in Adam's epsilon."""
         units, weights = self.config.units, self._learner.brain.init(key)
+        if self.config.memory == "associative":
+            return weights
         matrix, bias = weights.memory
         actor = tuple((100 * each, offset) for each, offset in weights.actor)
         return weights._replace(actor=actor, memory=(matrix, bias.at[units : 2 * units].add(1)))
