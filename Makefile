@@ -29,7 +29,7 @@ test: $(INSTALLED)
 	$(VENV)/bin/python -m pytest tests/test_page_fuzz.py
 
 proof: $(INSTALLED)
-	$(VENV)/bin/python -m pytest -m proof
+	XLA_FLAGS= $(VENV)/bin/python -m pytest -m proof
 
 lint: $(INSTALLED) typescript
 	$(VENV)/bin/ruff check .

@@ -98,17 +98,24 @@ def _trained(config: Config, steps: int) -> tuple[RL2, Any, dict[str, Any]]:
     return system, state, events[0].data
 
 
-@pytest.mark.parametrize("learner", ["ppo", "a2c"])
-def test_a_memory_learns_to_learn_and_without_the_reward_nothing_can_be_learnt(learner: Any) -> None:
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, 3),
+        ({"learner": "a2c", "trials": 32, "updates": 200, "anneal": 600}, 3),  # a step of ascent, not eight
+        ({"memory": "associative"}, 1),
+    ],
+)
+def test_a_memory_learns_to_learn_and_without_the_reward_nothing_can_be_learnt(
+    changes: dict[str, Any], steps: int
+) -> None:
     """Chance is 3 of 6; who asks once and then knows expects 0.5 + 5 * 0.9 times 0.9 and a little."""
-    # One step of ascent an update instead of eight.
-    small = {"trials": 32, "updates": 200, "anneal": 600} if learner == "a2c" else {}
-    config = replace(QUICK, learner=learner, **small)
-    _, _, data = _trained(config, 3)
+    config = replace(QUICK, **changes)
+    _, _, data = _trained(config, steps)
     best = exact.dependent(6, 0.9)
     assert data["return"] > 3 + 0.8 * (best - 3), data
     assert data["regret"] == pytest.approx(5.4 - data["return"], abs=0.2)
-    if learner == "a2c":
+    if changes:
         return
     _, _, blind = _trained(replace(config, tells_reward=False, updates=20), 2)
     # 500 trials of six pulls: three standard errors are 0.33 where all six are the same arm.
@@ -157,6 +164,8 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
         ({"shards": 3}, "shards: a divisor of 256"),
         ({"discount": 1.5}, "discount: at least 0, at most 1"),
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
+        ({"memory": "diary"}, "memory: one of lstm, associative"),
+        ({"memory": "associative", "units": 1}, "units: at least 2"),
     ],
 )  # fmt: skip
 def test_bad_numbers_are_named(changes: dict[str, Any], said: str) -> None:

@@ -19,17 +19,20 @@ from aiga.experiments import results
 from aiga.experiments.lab import Experiment, Lab, last
 from aiga.play import exact, strategies
 from aiga.play.collecting import Experience
-from aiga.play.posterior_sampling import PSRL
+from aiga.play.posterior_sampling import PSRL, plan
 from aiga.play.strategies import Counting, Filter, RescorlaWagner, Strategy, played
 from aiga.runs.store import Store
 from aiga.systems.learning.rl2 import RL2, Config, regrets, world
 from aiga.worlds.bandits import DEPENDENT
+from aiga.worlds.tabular import Tabular
 
 Presets = Mapping[str, Config]
 TASKS = 10_000  # to test on
 FEW = 2_000  # where a strategy plans
 RATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # of Rescorla and Wagner's rule
 ARM = 10  # the informative one
+BEST = "Bayes-optimal"
+BESIDES = ("informative arm first", "interaction", "knows the MDP")
 
 
 class Rival(NamedTuple):
@@ -40,8 +43,8 @@ class Rival(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A task, how it is counted, and who is to be beaten; the last of several `rivals` is the best there can
-    be."""
+    """A task, how it is counted, and who is to be beaten; where one of `rivals` is the best there can be, it
+    comes last."""
 
     config: Callable[[Presets], Config]
     measure: str  # "regret", or "return" of a trial
@@ -55,7 +58,7 @@ def _two_arms() -> list[Rival]:
         Rival("Thompson", Counting(2, strategies.thompson)),
         Rival("greedy", best - known(partial(strategies.greedy, None))),
         Rival("UCB1", best - known(partial(strategies.ucb1(), None))),
-        Rival("Bayes-optimal", best - known()),
+        Rival(BEST, best - known()),
     ]
 
 
@@ -64,13 +67,13 @@ def _dependent(draw: str) -> list[Rival]:
     best = 100 * (better or 0.75)  # the better of two uniform chances that sum to 1 is 3/4
     return [
         Rival("Thompson", Counting(2, strategies.thompson)),
-        Rival("Bayes-optimal", best - exact.dependent(100, better)),
+        Rival(BEST, best - exact.dependent(100, better)),
     ]
 
 
 def _restless() -> list[Rival]:
     rules = [Rival(f"Rescorla-Wagner, {rate}", RescorlaWagner(rate)) for rate in RATES]
-    return [*rules, Rival("Bayes-optimal", Filter(0.8, (0.02, 0.2)))]
+    return [*rules, Rival(BEST, Filter(0.8, (0.02, 0.2)))]
 
 
 def _preset(name: str, **changes: Any) -> Callable[[Presets], Config]:
@@ -78,7 +81,8 @@ def _preset(name: str, **changes: Any) -> Callable[[Presets], Config]:
 
 
 def _mdp(preset: str, **changes: Any) -> Asked:
-    return Asked(_preset(preset, **changes), "return", lambda: [Rival("PSRL", PSRL())], FEW)
+    rivals = [Rival("PSRL", PSRL()), Rival("greedy", PSRL(greedy=True))]
+    return Asked(_preset(preset, **changes), "return", lambda: rivals, FEW)
 
 
 ASKED = {
@@ -95,7 +99,7 @@ ASKED = {
     ),
     "restless": Asked(_preset("restless"), "return", _restless),
     "two steps": Asked(
-        _preset("two-step"), "return", lambda: [Rival("Bayes-optimal", Filter(0.9, (0.025,), True))]
+        _preset("two-step"), "return", lambda: [Rival(BEST, Filter(0.9, (0.025,), True))]
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
     "MDP, 10 episodes": _mdp("mdp"),
@@ -140,6 +144,9 @@ def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]
         found["informative arm first"] = float((seen.action[0] == ARM).mean())
     if config.task == "two-step":
         found["interaction"] = interaction(seen)
+    if config.task == "mdp":
+        values = jax.jit(jax.vmap(lambda course: plan(course, Tabular().horizon)[1][0, 0]))(courses)
+        found["knows the MDP"] = config.episodes * float(values.mean())
     return found
 
 
@@ -169,9 +176,7 @@ def _told(lab: Lab) -> str:
             wide = 1.96 * next(iter(values["error"][arm].values()))
             low, high = ours[0] - wide, ours[0] + wide
         rivals = {name: values[name][arm] for name, _ in asked.rivals()}
-        besides = {
-            name: values.get(name, {}).get(arm, {}) for name in ("informative arm first", "interaction")
-        }
+        besides = {name: values.get(name, {}).get(arm, {}) for name in BESIDES}
         lines.append(
             [
                 arm,
@@ -191,11 +196,11 @@ def _draw_share(lab: Lab, file: Path) -> None:
     values, figure = lab.results.values(), Figure(figsize=(7, 3.8), layout="constrained")
     axes: Any = figure.subplots()
     results.plain(axes)
-    shown = [arm for arm, asked in ASKED.items() if len(asked.rivals()) > 1]
+    rivals = {arm: [name for name, _ in asked.rivals()] for arm, asked in ASKED.items()}
+    shown = [arm for arm, names in rivals.items() if len(names) > 1 and names[-1] == BEST]
     for place, arm in enumerate(shown):
-        asked = ASKED[arm]
-        names = [name for name, _ in asked.rivals()]
-        for seed, ours in values.get(asked.measure, {}).get(arm, {}).items():
+        names = rivals[arm]
+        for seed, ours in values.get(ASKED[arm].measure, {}).get(arm, {}).items():
             best = values[names[-1]][arm][seed]
             spread = values[names[0]][arm][seed] - best
             axes.plot(place, (values[names[0]][arm][seed] - ours) / spread, "o", color="C0", alpha=0.7)

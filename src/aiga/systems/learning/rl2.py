@@ -9,8 +9,9 @@ draw tasks, play one trial of each, learn. Then trials on tasks to test on are p
 training.
 
 The policy gradient is PPO (`learners/ppo`) where Duan et al. have TRPO; with `learner` a2c it is one step of
-gradient ascent an update as Wang et al. have it, by Adam in the place of RMSProp. The tasks are in `worlds`,
-what is possible on them in docs/bandits.md. Axis letters: N trials, T steps, K arms.
+gradient ascent an update as Wang et al. have it, by Adam in the place of RMSProp. The memory is theirs, an
+LSTM (Duan et al. have gated recurrent units), or one that files what happened (`brains/associative`). The
+tasks are in `worlds`, what is possible on them in docs/bandits.md. Axis letters: N trials, T steps, K arms.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Config:
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
+        if self.memory == "associative" and self.units < 2:
+            raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
             raise ValueError(f"shards: a divisor of {self.trials} trials, not {self.shards}")
         each = self.trials // self.shards
