@@ -8,11 +8,13 @@ Neural Networks for Document Processing"). Axis letters: H and W pixels, C chann
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+WINDOW = -4, -2
 
 
 def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax.Array:
@@ -38,12 +40,27 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
     return jnp.concatenate(patches, -1) @ filters.reshape(-1, count)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def pooled(image: Any, size: int = 2) -> jax.Array:
     """The largest of every `size` x `size` pixels of f32[..., H, W, C]; what is left over at the edges
     does not count."""
-    *_, height, width, _ = image.shape
-    high, wide = height // size * size, width // size * size
-    parts = [image[..., y:high:size, x:wide:size, :] for y in range(size) for x in range(size)]
-    # Not `max`, whose gradient looks for the pixel that is equal to it and divides by how many are: none is
-    # where XLA rounds the pixel one way in the search and another way in the maximum.
-    return reduce(jnp.maximum, parts)
+    return _windows(image, size).max(WINDOW)
+
+
+@pooled.defjvp
+def _moved(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
+    """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are, which
+    is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
+    pixels, change = (_windows(each, size) for (each,) in (images, changes))
+    largest = pixels.max(WINDOW, keepdims=True)
+    near = pixels >= largest - 1e-6 * jnp.abs(largest)
+    count = jnp.maximum(near.sum(WINDOW, dtype=pixels.dtype), 1)
+    return largest.max(WINDOW), jnp.where(near, change, 0).sum(WINDOW) / count
+
+
+def _windows(image: Any, size: int) -> Any:
+    """f32[..., H // size, size, W // size, size, C]; `WINDOW` are the axes of a window."""
+    *rows, height, width, channels = image.shape
+    high, wide = height // size, width // size
+    kept = image[..., : high * size, : wide * size, :]
+    return kept.reshape(*rows, high, size, wide, size, channels)

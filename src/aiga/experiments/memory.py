@@ -103,7 +103,7 @@ ASKED = {
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
     "MDP, 10 episodes": _mdp("mdp"),
-    "MDP, 25 episodes": _mdp("mdp", episodes=25),
+    "MDP, 25 episodes": _mdp("mdp", episodes=25, trials=128),
     "MDP, 10 episodes, LSTM": _mdp("mdp-lstm"),
     "MDP, 25 episodes, LSTM": _mdp("mdp-lstm", episodes=25, trials=512),
 }  # fmt: skip
