@@ -41,7 +41,7 @@ def test_it_reads_what_was_filed_under_what_it_sees() -> None:
         layers=(
             weights.layers[0]._replace(
                 file=(jnp.array([[1e4 / 2**0.5], [0.0]]), jnp.zeros(1)),
-                read=(jnp.array([[1.0, 0.0], [0.0, 0.0]]), off), widen=(nothing, off), narrow=(nothing, off),
+                read=(jnp.array([[1.0, 0.0], [0.0, 0.0]]), off), hidden=(nothing, off), output=(nothing, off),
             ),
         ),
         critic=(jnp.array([[1e4 / 2**0.5], [0.0]]), jnp.zeros(1)),
@@ -58,8 +58,14 @@ def test_it_reads_what_was_filed_under_what_it_sees() -> None:
     np.testing.assert_allclose(found, [0, 0, 2 / 2, (2 + 5) / 3, 7 / 2, (2 + 5 + 0) / 4], atol=1e-3)
 
 
-def test_bad_numbers_are_named() -> None:
-    with pytest.raises(ValueError, match=r"^places: at most the 3 observations, not 4$"):
-        Associative(3, 2, 4)
-    with pytest.raises(ValueError, match=r"^units: at least 2, not 1$"):
-        Associative(3, 2, 3, units=1)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"places": 4}, "places: at most the 3 observations, not 4"), ({"units": 1}, "units: at least 2, not 1"),
+        *(({name: 0}, f"{name}: at least 1, not 0") for name in ("observations", "actions", "places")),
+        *(({name: 0}, f"{name}: at least 1, not 0") for name in ("slots", "layers", "chunk")),
+    ],
+)  # fmt: skip
+def test_bad_numbers_are_named(changes: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        Associative(**{"observations": 3, "actions": 2, "places": 3} | changes)

@@ -30,3 +30,24 @@ def test_images_that_do_not_fit_are_refused_by_name():
 def test_pooling_takes_the_largest_and_leaves_what_is_over():
     image = jnp.arange(15.0).reshape(1, 5, 3, 1)
     np.testing.assert_array_equal(pooled(image)[0, :, :, 0], [[4], [10]])
+
+
+def test_pooling_has_the_slopes_of_a_maximum_twice_over():
+    """Where pixels are alike each has its share. No slope may look for what is equal to a maximum, as numbers
+    that are worked out twice need not be."""
+    image = np.random.default_rng(0).normal(size=(3, 5, 6, 2)).astype(np.float32)
+    image[0, :2, :2] = image[0, 0, 0]
+
+    def plain(image):
+        return image[:, :4].reshape(3, 2, 2, 3, 2, 2).max((2, 4))
+
+    def worth(pool):
+        return lambda image: (pool(jnp.sin(image)) ** 3).sum()
+
+    def bent(pool):
+        return lambda image: (jax.grad(worth(pool))(image) ** 2).sum()
+
+    for of in (worth, bent):
+        np.testing.assert_allclose(jax.grad(of(pooled))(image), jax.grad(of(plain))(image), atol=1e-5)
+    for pool, looks in ((plain, True), (pooled, False)):
+        assert ("compare EQ" in jax.jit(jax.grad(bent(pool))).lower(image).as_text()) == looks

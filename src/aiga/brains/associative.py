@@ -10,7 +10,7 @@ weights (Schmidhuber 1992, "Learning to Control Fast-Weight Memories", Neural Co
 Every layer files what the layer before made of the step. So the first one knows what was paid where one is,
 and the second what was known of the places that one came to from here. As the sums need no order, learning
 looks up many steps at once. Axis letters: S steps, R rows, O observation, P its first numbers, under which
-things are filed; H units, M slots of the memory, C steps of a chunk, N chunks.
+things are filed; A actions, H units, M slots of the memory, C steps of a chunk, N chunks.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Layer(NamedTuple):
 
     file: Any  # from H units to H - 1 numbers to be filed
     read: Any  # from their means and how many there are to H units
-    widen: Any
-    narrow: Any
+    hidden: Any  # from H units to H more, which think about it,
+    output: Any  # and back
 
 
 class Weights(NamedTuple):
@@ -65,12 +65,12 @@ class Associative:
     places: int
     units: int = 64
     slots: int = 32
-    layers: int = 2
+    layers: int = 2  # of memories, each of which files what the one before made of the step
     chunk: int = 25  # steps that learning looks up at once
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("observations", 1), ("actions", 1), ("places", 1), ("units", 2), ("slots", 1), ("layers", 0),
+            ("observations", 1), ("actions", 1), ("places", 1), ("units", 2), ("slots", 1), ("layers", 1),
             ("chunk", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
@@ -118,6 +118,7 @@ class Associative:
         """What `act` says, memory and all, of S steps at once: `observations` f32[S, R, O] of R rows.
 
         `memory` [R, ...] is what they begin with; where `begun` bool[S, R] it is `begin`'s before the step.
+        Policy and value have the axes [S, R]. S is at least 1.
         """
         steps, rows, _ = observations.shape
         size = min(self.chunk, steps)
@@ -127,35 +128,36 @@ class Associative:
             each = jnp.pad(each, [(0, count * size - steps)] + [(0, 0)] * (each.ndim - 1))
             return jnp.swapaxes(each, 0, 1).reshape(rows * count, size, *each.shape[2:])
 
-        def kept(first: Any, each: Any) -> Any:  # what was there before each step
-            earlier = jnp.concatenate([first[None], each[:-1]])
-            return jnp.where(begun.reshape(begun.shape + (1,) * (each.ndim - 2)), 0, earlier)
+        def earlier(first: Any, each: Any) -> Any:  # before each step; `begin` is zeros
+            shifted = jnp.concatenate([first[None], each[:-1]])
+            return jnp.where(begun.reshape(begun.shape + (1,) * (each.ndim - 2)), 0, shifted)
 
-        before = kept(memory.before, observations)
-        known = in_chunks(kept(memory.known, jnp.ones_like(observations[..., 0])))
+        before = earlier(memory.before, observations)
+        known = in_chunks(earlier(memory.known, jnp.ones_like(observations[..., 0])))
         here, there = (in_chunks(self._address(weights, seen)) for seen in (observations, before))
         signal = _entered(weights, in_chunks(observations), in_chunks(before))
 
-        # Trials since the chunk began: what is of another one is not to be found.
-        trial = jnp.cumsum(in_chunks(begun), 1)
+        # Which episode of its chunk a step is of: nothing is found across two. What is found is from the chunk
+        # itself, or from the sums of those before it, while the episode is still the one that they end with.
+        episode = jnp.cumsum(in_chunks(begun), 1)
         order = jnp.arange(size)
-        same = (trial[:, :, None] == trial[:, None, :]) & (order[:, None] >= order)
+        same = (episode[:, :, None] == episode[:, None, :]) & (order[:, None] >= order)
         near = jnp.where(same, here @ jnp.swapaxes(there, 1, 2), 0)
-        here = jnp.where(trial[..., None] == 0, here, 0)
-        there = jnp.where((trial == trial[:, -1:])[..., None], there, 0)
-        whole = (trial[:, -1] == 0).reshape(rows, count)
+        of_first = jnp.where(episode[..., None] == 0, here, 0)
+        of_last = jnp.where((episode == episode[:, -1:])[..., None], there, 0)
+        goes_on = (episode[:, -1] == 0).reshape(rows, count)
 
         for layer, first in zip(weights.layers, memory.sums, strict=True):
             filed = _filed(layer, signal, known)
-            more = (jnp.swapaxes(there, 1, 2) @ filed).reshape(rows, count, *first.shape[1:])
+            more = (jnp.swapaxes(of_last, 1, 2) @ filed).reshape(rows, count, *first.shape[1:])
 
-            def chunk(sums: Any, given: Any) -> tuple[Any, Any]:
-                keeps, more = given
-                return jnp.where(keeps[:, None, None], sums, 0) + more, sums
+            def add(sums: Any, of_chunk: Any) -> tuple[Any, Any]:
+                keeps, new = of_chunk
+                return jnp.where(keeps[:, None, None], sums, 0) + new, sums
 
-            turns = (jnp.swapaxes(each, 0, 1) for each in (whole, more))
-            sums = jnp.swapaxes(jax.lax.scan(chunk, first, tuple(turns))[1], 0, 1)
-            found = near @ filed + here @ sums.reshape(rows * count, *first.shape[1:])
+            turns = (jnp.swapaxes(each, 0, 1) for each in (goes_on, more))
+            sums = jnp.swapaxes(jax.lax.scan(add, first, tuple(turns))[1], 0, 1)
+            found = near @ filed + of_first @ sums.reshape(rows * count, *first.shape[1:])
             signal = _looked_up(layer, signal, found)
 
         def in_steps(each: Any) -> Any:
@@ -175,34 +177,35 @@ def _drawn(key: jax.Array, inputs: int, outputs: int, variance: float) -> tuple[
     return matrix, jnp.zeros(outputs, jnp.float32)
 
 
-def _level(signal: Any) -> Any:
-    """With a mean square of 1 (Zhang, Sennrich 2019, arXiv 1910.07467)."""
+def _rms_norm(signal: Any) -> Any:
+    """Zhang, Sennrich 2019, "Root Mean Square Layer Normalization", arXiv 1910.07467."""
     return signal * jax.lax.rsqrt((signal**2).mean(-1, keepdims=True) + 1e-5)
 
 
-def _through(layer: Any, signal: Any) -> Any:
+def _linear(layer: Any, signal: Any) -> Any:
     matrix, bias = layer
     return signal @ matrix + bias
 
 
 def _entered(weights: Weights, observation: Any, before: Any) -> Any:
-    return jax.nn.relu(_through(weights.enter, jnp.concatenate([observation, before], -1)))
+    return jax.nn.relu(_linear(weights.enter, jnp.concatenate([observation, before], -1)))
 
 
 def _filed(layer: Layer, signal: Any, known: Any) -> Any:
     """f32[..., H], the last one a 1 to be counted by; nothing where there is nothing to file it under."""
-    what = jax.nn.relu(_through(layer.file, _level(signal)))
+    what = jax.nn.relu(_linear(layer.file, _rms_norm(signal)))
     return jnp.concatenate([what, jnp.ones_like(what[..., :1])], -1) * known[..., None]
 
 
 def _looked_up(layer: Layer, signal: Any, found: Any) -> Any:
-    """The signal with the mean of what was found, as if a 0 had been, too, and how much there was of it."""
+    """The signal, and what is made of the mean of what was found, one 0 counted with it, and of the logarithm
+    of 1 + how much it was."""
     count = found[..., -1:]
     told = jnp.concatenate([found[..., :-1] / (count + 1), jnp.log1p(count)], -1)
-    signal = signal + _through(layer.read, told)
-    return signal + _through(layer.narrow, jax.nn.relu(_through(layer.widen, _level(signal))))
+    signal = signal + _linear(layer.read, told)
+    return signal + _linear(layer.output, jax.nn.relu(_linear(layer.hidden, _rms_norm(signal))))
 
 
 def _judged(weights: Weights, signal: Any) -> Judgement:
-    signal = _level(signal)
-    return Judgement(Categorical(_through(weights.actor, signal)), _through(weights.critic, signal)[..., 0])
+    signal = _rms_norm(signal)
+    return Judgement(Categorical(_linear(weights.actor, signal)), _linear(weights.critic, signal)[..., 0])

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-WINDOW = -4, -2
+WINDOW = -4, -2  # the axes of a window that is pooled
 
 
 def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax.Array:
@@ -48,18 +48,21 @@ def pooled(image: Any, size: int = 2) -> jax.Array:
 
 
 @pooled.defjvp
-def _moved(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
+def _pooled_jvp(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
     """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are, which
     is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
-    pixels, change = (_windows(each, size) for (each,) in (images, changes))
-    largest = pixels.max(WINDOW, keepdims=True)
-    near = pixels >= largest - 1e-6 * jnp.abs(largest)
+    largest = pooled(images[0], size)
+    # What is near has no slope, or a second derivative would go through `max` after all.
+    fixed = jax.lax.stop_gradient(images[0])
+    pixels, change = _windows(fixed, size), _windows(changes[0], size)
+    scale = jnp.abs(pixels).max(WINDOW, keepdims=True)
+    near = pixels >= pixels.max(WINDOW, keepdims=True) - 1e-6 * scale
     count = jnp.maximum(near.sum(WINDOW, dtype=pixels.dtype), 1)
-    return largest.max(WINDOW), jnp.where(near, change, 0).sum(WINDOW) / count
+    return largest, jnp.where(near, change, 0).sum(WINDOW) / count
 
 
 def _windows(image: Any, size: int) -> Any:
-    """f32[..., H // size, size, W // size, size, C]; `WINDOW` are the axes of a window."""
+    """f32[..., H // size, size, W // size, size, C]."""
     *rows, height, width, channels = image.shape
     high, wide = height // size, width // size
     kept = image[..., : high * size, : wide * size, :]

@@ -51,7 +51,7 @@ class Config:
     draw: Draw = "independent"  # of `arms`; others are Wang's two dependent ones
     episodes: int = 1  # of a trial
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
-    memory: Memory = "lstm"  # the papers'; `associative` files what happens under what was seen before it
+    memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is (`brains`)
     units: int = 48  # of the memory
     learner: Learner = "ppo"
     trials: int = 256  # of an update, each on a task of its own
