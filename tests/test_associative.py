@@ -61,7 +61,8 @@ def test_it_reads_what_was_filed_under_what_it_sees() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"places": 4}, "places: at most the 3 observations, not 4"), ({"units": 1}, "units: at least 2, not 1"),
+        ({"places": 4}, "places: at most the 3 observations, not 4"),
+        ({"units": 1}, "units: at least 2, not 1"),
         *(({name: 0}, f"{name}: at least 1, not 0") for name in ("observations", "actions", "places")),
         *(({name: 0}, f"{name}: at least 1, not 0") for name in ("slots", "layers", "chunk")),
     ],

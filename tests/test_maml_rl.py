@@ -166,8 +166,8 @@ def test_the_baseline_is_taken_from_what_is_still_to_come():
 
 def test_it_learns_where_to_start_from():
     """To the middle of all targets, with a deviation that makes of one inner step the whole way; from the
-    middle with the first deviation a step leads as far as can be worked out. Five keys of six end within 0.35 of
-    the middle, and rounding alone can make as much of a difference."""
+    middle with the first deviation a step leads as far as can be worked out. Five keys of six end within
+    0.35 of the middle, and rounding alone can make as much of a difference."""
     system = toy(replace(SMALL, iterations=50))
     state = system.init(KEY)
     first = system.judge(state, KEY)

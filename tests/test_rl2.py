@@ -141,8 +141,19 @@ def test_memory_is_kept_through_a_trial_and_is_new_in_the_next() -> None:
 def test_shards_play_trials_of_their_own() -> None:
     """One trial of one pull each: the mean of two returns would never be a half if they were the same."""
     system = RL2(replace(QUICK, trials=2, pulls=1, minibatches=1, updates=40))
-    _, metrics = system._learn(KEY, system.init(KEY).learner, 0)
+    _, metrics = system._learn(KEY, system.init(KEY).learner, 0, 1)
     assert {float(each) for each in metrics["return"]} == {0, 0.5, 1}
+
+
+def test_trials_are_shorter_while_it_warms_up() -> None:
+    """Two steps of two updates: 4 trials of 2 episodes of 6 pulls each, then of 3; tests have all three."""
+    small = {"trials": 4, "shards": 1, "minibatches": 1, "updates": 2, "test_tasks": 2, "episodes": 3}
+    system = RL2(replace(QUICK, **small, warmup=2, warmup_episodes=2))
+    state, found = system.init(KEY), []
+    for number in range(2):
+        state, events = system.step(jax.random.fold_in(KEY, number), state)
+        found += [events[0].data["steps"], len(events[1].data["actions"])]
+    assert found == [2 * 4 * 12, 18, 2 * 4 * 12 + 2 * 4 * 18, 18]
 
 
 def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None:
@@ -164,6 +175,7 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
         ({"shards": 3}, "shards: a divisor of 256"),
         ({"discount": 1.5}, "discount: at least 0, at most 1"),
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
+        ({"warmup": 7}, "warmup: a multiple of the 50 updates"),
         ({"memory": "diary"}, "memory: one of lstm, associative"),
         ({"memory": "associative", "units": 1}, "units: at least 2"),
     ],

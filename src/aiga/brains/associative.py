@@ -137,8 +137,8 @@ class Associative:
         here, there = (in_chunks(self._address(weights, seen)) for seen in (observations, before))
         signal = _entered(weights, in_chunks(observations), in_chunks(before))
 
-        # Which episode of its chunk a step is of: nothing is found across two. What is found is from the chunk
-        # itself, or from the sums of those before it, while the episode is still the one that they end with.
+        # Which episode of its chunk a step is of: nothing is found across two. What is found is from the
+        # chunk itself, or from the sums of those before it while the episode is the one that they end with.
         episode = jnp.cumsum(in_chunks(begun), 1)
         order = jnp.arange(size)
         same = (episode[:, :, None] == episode[:, None, :]) & (order[:, None] >= order)

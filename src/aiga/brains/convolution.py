@@ -49,8 +49,8 @@ def pooled(image: Any, size: int = 2) -> jax.Array:
 
 @pooled.defjvp
 def _pooled_jvp(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
-    """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are, which
-    is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
+    """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are,
+    which is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
     largest = pooled(images[0], size)
     # What is near has no slope, or a second derivative would go through `max` after all.
     fixed = jax.lax.stop_gradient(images[0])

@@ -103,11 +103,11 @@ ASKED = {
     ),
     "Harlow": Asked(_preset("harlow"), "return", lambda: [Rival("guesses once, then knows", 5.0)]),
     "MDP, 10 episodes": _mdp("mdp"),
-    "MDP, 25 episodes": _mdp("mdp", episodes=25, trials=128),
+    "MDP, 25 episodes": _mdp("mdp-25"),
     "MDP, 10 episodes, LSTM": _mdp("mdp-lstm"),
     "MDP, 25 episodes, LSTM": _mdp("mdp-lstm", episodes=25, trials=512),
 }  # fmt: skip
-STEPS = 38_400_000  # of a trial; in MDPs an LSTM would need eight times as many to play as PSRL does
+STEPS = 38_400_000  # of a trial; in MDPs an LSTM needs eight times as many to play as PSRL does
 
 
 def rl2(lab: Lab, presets: Presets) -> None:
@@ -116,8 +116,9 @@ def rl2(lab: Lab, presets: Presets) -> None:
     for arm in lab.arms:
         asked = ASKED[arm]
         config = asked.config(presets)
-        update = config.trials * config.episodes * world(config)[2]
-        config = replace(config, anneal=max(budget // update, 1))
+        short = RL2(config).steps(config.warmup)
+        update = RL2(replace(config, warmup=0)).steps(1)
+        config = replace(config, anneal=config.warmup + max((budget - short) // update, 1))
         for seed in lab.seeds:
             measure = partial(_measured, asked, config)
             lab.trial(arm, seed, RL2(config), config, measure, name="rl2")

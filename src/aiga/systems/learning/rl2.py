@@ -17,7 +17,7 @@ tasks are in `worlds`, what is possible on them in docs/bandits.md. Axis letters
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, get_args
 
 import jax
@@ -50,6 +50,8 @@ class Config:
     pulls: int = 100  # of an episode of bandits; choices in it of the two-step task and Harlow's
     draw: Draw = "independent"  # of `arms`; others are Wang's two dependent ones
     episodes: int = 1  # of a trial
+    warmup: int = 0  # updates, the first ones, whose trials are shorter
+    warmup_episodes: int = 1  # of those
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is (`brains`)
     units: int = 48  # of the memory
@@ -72,8 +74,8 @@ class Config:
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in (
-            "arms", "pulls", "episodes", "units", "trials", "updates", "anneal", "epochs", "minibatches",
-            "shards", "test_tasks",
+            "arms", "pulls", "episodes", "warmup_episodes", "units", "trials", "updates", "anneal", "epochs",
+            "minibatches", "shards", "test_tasks",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
@@ -83,6 +85,8 @@ class Config:
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
+        if self.warmup < 0 or self.warmup % self.updates:
+            raise ValueError(f"warmup: a multiple of the {self.updates} updates of a step, not {self.warmup}")
         if self.memory == "associative" and self.units < 2:
             raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
@@ -133,18 +137,29 @@ class RL2:
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`updates` updates, each on new tasks, then the tasks to test on."""
         config = self.config
-        learner, metrics = jax.device_get(self._learn(key, state.learner, state.updates))
+        episodes = config.warmup_episodes if state.updates < config.warmup else config.episodes
+        learner, metrics = jax.device_get(self._learn(key, state.learner, state.updates, episodes))
         state = replace(state, updates=state.updates + config.updates, learner=learner)
         courses, seen = self.judge(
             learner, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32")
         )
-        trials = state.updates * config.trials
-        counts = {"updates": state.updates, "trials": trials, "steps": trials * self._steps}
+        counts = {
+            "updates": state.updates,
+            "trials": state.updates * config.trials,
+            "steps": self.steps(state.updates),
+        }
         learning = {name: float(metrics[name].mean()) for name in ("entropy", "value_loss", "kl")}
         log = [Event("metric", {**counts, **self._figures(courses, seen), **learning})]
         if config.task == "arms":
             log.append(Event("trial", _shown(courses, seen)))
         return state, log
+
+    def steps(self, updates: int) -> int:
+        """How many steps so many updates play."""
+        config = self.config
+        short = min(updates, config.warmup)
+        episodes = short * config.warmup_episodes + (updates - short) * config.episodes
+        return episodes * config.trials * world(config)[2]
 
     def judge(self, learner: ppo.State, key: Key, tasks: int | None = None) -> tuple[Any, Experience]:
         """Courses of N `tasks` of `key`, `test_tasks` of them if not said, and one trial of each as it was
@@ -160,19 +175,13 @@ class RL2:
             figures["regret"] = float(regrets(courses, seen.action).mean())
         return figures
 
-    @cached_property
-    def _trial(self) -> Trial:
+    def _trial(self, episodes: int) -> Trial:
         inner, actions, _ = world(self.config)
-        return Trial(inner, actions, self.config.episodes, self.config.tells_reward)
-
-    @property
-    def _steps(self) -> int:
-        """Of a trial."""
-        return world(self.config)[2] * self.config.episodes
+        return Trial(inner, actions, episodes, self.config.tells_reward)
 
     @cached_property
     def _learner(self) -> ppo.PPO:
-        config, trial = self.config, self._trial
+        config, trial = self.config, self._trial(self.config.episodes)
         _, view = jax.eval_shape(lambda key: trial.reset(key, trial.world.sample(key)), jax.random.key(0))
         (told,) = view.observation.shape
         if config.memory == "associative":
@@ -205,36 +214,45 @@ class RL2:
             trace=config.trace,
         )
 
-    def _trials(self, key: Key, learner: ppo.State, count: int) -> tuple[Any, Experience]:
-        """`count` trials, each on a course of its own."""
+    def _trials(self, key: Key, learner: ppo.State, count: int, episodes: int) -> tuple[Any, Experience]:
+        """`count` trials of as many `episodes`, each on a course of its own."""
         drawing, entering, playing = jax.random.split(key, 3)
-        trial, player, weights = self._trial, self._learner.player, self._learner.playing(learner)
+        trial, player, weights = self._trial(episodes), self._learner.player, self._learner.playing(learner)
         courses = jax.vmap(trial.world.sample)(jax.random.split(drawing, count))
         stage = enter(trial, player, entering, courses)
-        discount = self.config.discount
-        _, seen = collect(trial, player, weights, playing, stage, courses, self._steps, discount)
+        steps, discount = episodes * world(self.config)[2], self.config.discount
+        _, seen = collect(trial, player, weights, playing, stage, courses, steps, discount)
         return courses, seen
 
-    def _update(self, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple[ppo.State, Any], Any]:
+    def _update(self, episodes: int, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple, Any]:
         learner, update = now
         playing, learning = jax.random.split(key)
         playing = jax.random.fold_in(playing, jax.lax.axis_index(AXIS))
-        _, seen = self._trials(playing, learner, self.config.trials // self.config.shards)
+        _, seen = self._trials(playing, learner, self.config.trials // self.config.shards, episodes)
         learner, metrics = self._learner.learn(self._knobs(update), learning, learner, seen)
         return (learner, update + 1), metrics
 
     @cached_property
     def _learn(self) -> Any:
-        def learn(key: Key, learner: ppo.State, update: Any) -> Any:
-            keys = jax.random.split(key, self.config.updates)
-            (learner, _), metrics = jax.lax.scan(self._update, (learner, jnp.int32(update)), keys)
-            return learner, metrics
+        def learn(key: Key, learner: ppo.State, update: Any, episodes: int) -> Any:
+            """`updates` updates; their trials have as many `episodes`."""
 
-        return jax.jit(spread(learn, self.config.shards))
+            def scanned(key: Key, learner: ppo.State, update: Any) -> Any:
+                keys = jax.random.split(key, self.config.updates)
+                start = learner, jnp.int32(update)
+                (learner, _), metrics = jax.lax.scan(partial(self._update, episodes), start, keys)
+                return learner, metrics
+
+            return spread(scanned, self.config.shards)(key, learner, update)
+
+        return jax.jit(learn, static_argnums=3)
 
     @cached_property
     def _play(self) -> Any:
-        return jax.jit(lambda learner, key, count: self._trials(key, learner, count), static_argnums=2)
+        def play(learner: ppo.State, key: Key, count: int) -> Any:
+            return self._trials(key, learner, count, self.config.episodes)
+
+        return jax.jit(play, static_argnums=2)
 
 
 def _shown(courses: Any, seen: Experience) -> dict[str, list[Any]]:
