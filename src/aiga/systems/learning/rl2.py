@@ -51,7 +51,7 @@ class Config:
     draw: Draw = "independent"  # of `arms`; others are Wang's two dependent ones
     episodes: int = 1  # of a trial
     warmup: int = 0  # updates, the first ones, whose trials are shorter
-    warmup_episodes: int = 1  # of those
+    warmup_episodes: int = 1  # of such a trial
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is (`brains`)
     units: int = 48  # of the memory
