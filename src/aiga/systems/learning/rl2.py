@@ -53,7 +53,7 @@ class Config:
     warmup: int = 0  # updates, the first ones, whose trials are shorter
     warmup_episodes: int = 1  # of such a trial
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
-    memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is (`brains`)
+    memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is
     units: int = 48  # of the memory
     learner: Learner = "ppo"
     trials: int = 256  # of an update, each on a task of its own
