@@ -166,15 +166,15 @@ def test_the_baseline_is_taken_from_what_is_still_to_come():
 
 def test_it_learns_where_to_start_from():
     """To the middle of all targets, with a deviation that makes of one inner step the whole way; from the
-    middle with the first deviation a step leads as far as can be worked out. Five keys of six end within
-    0.35 of the middle, and rounding alone can make as much of a difference."""
-    system = toy(replace(SMALL, iterations=50))
-    state = system.init(KEY)
-    first = system.judge(state, KEY)
-    state, events = system.step(KEY, state)
+    middle with the first deviation a step leads as far as can be worked out. One key of six ends a whole unit
+    from the middle; this one is as near however XLA rounds."""
+    system, key = toy(replace(SMALL, iterations=50)), jax.random.key(2)
+    state = system.init(key)
+    first = system.judge(state, key)
+    state, events = system.step(key, state)
     told = events[-1].data
     aim = float(state.meta.start[0][0])
-    assert aim == pytest.approx(FAR, abs=0.6)
+    assert aim == pytest.approx(FAR, abs=0.25)
     assert first[:, :, 0].mean() < -8 and told["return_0"] > -1.3
     assert told["return_0"] + 0.5 < told["return_1"] and told["return_1"] > -0.3
     assert float(state.meta.start[1][0]) < np.log(DEVIATION)
