@@ -52,6 +52,7 @@ class Config:
     episodes: int = 1  # of a trial
     warmup: int = 0  # updates, the first ones, whose trials are shorter
     warmup_episodes: int = 1  # of such a trial
+    again: float = 0.0  # share of rate and entropy's weight that they begin with again after it; 0: they go on
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is
     units: int = 48  # of the memory
@@ -81,12 +82,15 @@ class Config:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
         for name, most in (
             ("rate", np.inf), ("entropy", np.inf), ("clip", np.inf), ("discount", 1), ("trace", 1),
+            ("again", 1),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
         if self.warmup < 0 or self.warmup % self.updates:
             raise ValueError(f"warmup: a multiple of the {self.updates} updates of a step, not {self.warmup}")
+        if self.again and self.anneal <= self.warmup:
+            raise ValueError(f"anneal: more than the {self.warmup} updates of warmup, not {self.anneal}")
         if self.memory == "associative" and self.units < 2:
             raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
@@ -205,7 +209,11 @@ class RL2:
     def _knobs(self, update: Any) -> ppo.Knobs:
         """Those of an update. In a single pass no ratio leaves 1, so of `a2c` nothing is clipped."""
         config = self.config
-        left = jnp.maximum(1 - jnp.float32(update) / config.anneal, 0)
+        left = (config.anneal - jnp.float32(update)) / config.anneal
+        if config.again:
+            stretch = config.anneal / (config.anneal - config.warmup)
+            left = left * jnp.where(update < config.warmup, 1, config.again * stretch)
+        left = jnp.maximum(left, 0)
         return ppo.Knobs(
             rate=config.rate * jnp.maximum(left, 0.1),
             clip=config.clip,
