@@ -157,12 +157,13 @@ def test_trials_are_shorter_while_it_warms_up() -> None:
 
 
 def test_rate_and_entropy_begin_again_after_the_warm_up() -> None:
-    """Two of six updates are short trials; they fall to a third, then from a half to nothing."""
+    """Two of six updates are short trials, in which they fall, and once more from a half in the others."""
     system = RL2(replace(QUICK, updates=2, warmup=2, anneal=6, again=0.5, rate=1.0, entropy=1.0))
-    knobs = [system._knobs(jnp.int32(update)) for update in range(7)]
-    entropy = [1, 5 / 6, 0.5, 0.375, 0.25, 0.125, 0]
+    knobs = [system._knobs(jnp.int32(update)) for update in range(8)]
+    entropy = [1, 0.5, 0.5, 0.375, 0.25, 0.125, 0, 0]
     np.testing.assert_allclose([float(each.entropy) for each in knobs], entropy, atol=1e-6)
-    np.testing.assert_allclose([float(each.rate) for each in knobs], np.maximum(entropy, 0.1), atol=1e-6)
+    rate = [*entropy[:6], 0.05, 0.05]
+    np.testing.assert_allclose([float(each.rate) for each in knobs], rate, atol=1e-6)
 
 
 def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None:

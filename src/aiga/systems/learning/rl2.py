@@ -52,7 +52,7 @@ class Config:
     episodes: int = 1  # of a trial
     warmup: int = 0  # updates, the first ones, whose trials are shorter
     warmup_episodes: int = 1  # of such a trial
-    again: float = 0.0  # share of rate and entropy's weight that they begin with again after it; 0: they go on
+    again: float = 0.0  # of rate and entropy's weight, from which they fall once more after it; 0: they go on
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is
     units: int = 48  # of the memory
@@ -209,15 +209,16 @@ class RL2:
     def _knobs(self, update: Any) -> ppo.Knobs:
         """Those of an update. In a single pass no ratio leaves 1, so of `a2c` nothing is clipped."""
         config = self.config
-        left = (config.anneal - jnp.float32(update)) / config.anneal
+        left, share = 1 - jnp.float32(update) / config.anneal, 1.0
         if config.again:
-            stretch = config.anneal / (config.anneal - config.warmup)
-            left = left * jnp.where(update < config.warmup, 1, config.again * stretch)
-        left = jnp.maximum(left, 0)
+            short = update < config.warmup
+            falls = jnp.where(short, config.warmup, config.anneal - config.warmup)
+            left = (jnp.where(short, config.warmup, config.anneal) - jnp.float32(update)) / falls
+            share = jnp.where(short, 1.0, config.again)
         return ppo.Knobs(
-            rate=config.rate * jnp.maximum(left, 0.1),
+            rate=config.rate * share * jnp.maximum(left, 0.1),
             clip=config.clip,
-            entropy=config.entropy * left,
+            entropy=config.entropy * share * jnp.maximum(left, 0),
             discount=config.discount,
             trace=config.trace,
         )
