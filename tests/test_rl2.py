@@ -187,7 +187,7 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
         ({"warmup": 7}, "warmup: a multiple of the 50 updates"),
         ({"again": 2.0}, "again: at least 0, at most 1"),
-        ({"again": 0.5, "warmup": 50, "anneal": 50}, "anneal: more than the 50 updates of warmup"),
+        ({"again": 0.5, "warmup": 50, "anneal": 50}, "again: with a warmup, of fewer updates than the 50"),
         ({"memory": "diary"}, "memory: one of lstm, associative"),
         ({"memory": "associative", "units": 1}, "units: at least 2"),
     ],

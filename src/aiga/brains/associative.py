@@ -24,7 +24,6 @@ import jax.numpy as jnp
 from aiga.brains.policies import Categorical, Judgement
 
 SHARP = 3.0  # deviation of an address's logits for an observation of 1: what differs is filed apart
-HEARD = 3.0  # how loud a layer is told how little it found, one number among the many that it found
 
 
 class Layer(NamedTuple):
@@ -199,10 +198,10 @@ def _filed(layer: Layer, signal: Any, known: Any) -> Any:
 
 
 def _looked_up(layer: Layer, signal: Any, found: Any) -> Any:
-    """The signal, and what is made of the mean of what was found, one 0 counted with it, and of that one's
-    share, which has a bound: trials may be longer than those that were learnt from."""
+    """The signal, and what is made of the mean of what was found, one 0 counted with it, and of the logarithm
+    of 1 + how much it was."""
     count = found[..., -1:]
-    told = jnp.concatenate([found[..., :-1] / (count + 1), HEARD / (count + 1)], -1)
+    told = jnp.concatenate([found[..., :-1] / (count + 1), jnp.log1p(count)], -1)
     signal = signal + _linear(layer.read, told)
     return signal + _linear(layer.output, jax.nn.relu(_linear(layer.hidden, _rms_norm(signal))))
 

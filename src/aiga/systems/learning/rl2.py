@@ -89,8 +89,8 @@ class Config:
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
         if self.warmup < 0 or self.warmup % self.updates:
             raise ValueError(f"warmup: a multiple of the {self.updates} updates of a step, not {self.warmup}")
-        if self.again and self.anneal <= self.warmup:
-            raise ValueError(f"anneal: more than the {self.warmup} updates of warmup, not {self.anneal}")
+        if self.again and not 0 < self.warmup < self.anneal:
+            raise ValueError(f"again: with a warmup, of fewer updates than the {self.anneal} of anneal")
         if self.memory == "associative" and self.units < 2:
             raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
