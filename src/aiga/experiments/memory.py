@@ -116,9 +116,8 @@ def rl2(lab: Lab, presets: Presets) -> None:
     for arm in lab.arms:
         asked = ASKED[arm]
         config = asked.config(presets)
-        short = RL2(config).steps(config.warmup)
-        update = RL2(replace(config, warmup=0)).steps(1)
-        config = replace(config, anneal=config.warmup + max((budget - short) // update, 1))
+        short, update = (RL2(config).steps(config.warmup + more) for more in (0, 1))
+        config = replace(config, anneal=config.warmup + max((budget - short) // (update - short), 1))
         for seed in lab.seeds:
             measure = partial(_measured, asked, config)
             lab.trial(arm, seed, RL2(config), config, measure, name="rl2")
