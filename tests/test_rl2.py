@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aiga.brains import ActorCritic
+from aiga.cli import settings
 from aiga.experiments import memory as experiment
 from aiga.experiments.lab import Lab
 from aiga.experiments.memory import interaction
@@ -211,6 +212,15 @@ def test_a_run_is_told_beside_what_is_possible() -> None:
     assert memory(config, []) == "nothing learnt yet"
     assert possible(config | {"task": "mdp", "episodes": 10}) == {}
     assert possible(config | {"draw": "easy"}) == {"Bayes-optimal": f"return {exact.dependent(10, 0.9):.3f}"}
+
+
+@pytest.mark.parametrize("arm", experiment.ASKED)
+def test_what_falls_has_fallen_at_the_end_of_a_trial(arm: str) -> None:
+    names = settings.presets("rl2")
+    presets = {name: settings.resolve(Config(), settings.from_preset(Config, "rl2", name)) for name in names}
+    config = experiment.annealed(experiment.ASKED[arm].config(presets), experiment.STEPS)
+    steps = RL2(config).steps
+    assert steps(config.anneal) <= experiment.STEPS < steps(config.anneal + 1)
 
 
 def test_the_experiment_measures_a_run_beside_its_rivals(

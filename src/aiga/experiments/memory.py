@@ -115,12 +115,16 @@ def rl2(lab: Lab, presets: Presets) -> None:
     budget = lab.budget(STEPS)
     for arm in lab.arms:
         asked = ASKED[arm]
-        config = asked.config(presets)
-        short, update = (RL2(config).steps(config.warmup + more) for more in (0, 1))
-        config = replace(config, anneal=config.warmup + max((budget - short) // (update - short), 1))
+        config = annealed(asked.config(presets), budget)
         for seed in lab.seeds:
             measure = partial(_measured, asked, config)
             lab.trial(arm, seed, RL2(config), config, measure, name="rl2")
+
+
+def annealed(config: Config, steps: int) -> Config:
+    """`config` with which all that falls has fallen after so many `steps`."""
+    short, longer = (RL2(config).steps(config.warmup + more) for more in (0, 1))
+    return replace(config, anneal=config.warmup + max((steps - short) // (longer - short), 1))
 
 
 def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]:
