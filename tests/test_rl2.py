@@ -157,16 +157,6 @@ def test_trials_are_shorter_while_it_warms_up() -> None:
     assert found == [2 * 4 * 12, 18, 2 * 4 * 12 + 2 * 4 * 18, 18]
 
 
-def test_rate_and_entropy_begin_again_after_the_warm_up() -> None:
-    """Two of six updates are short trials, in which they fall, and once more from a half in the others."""
-    system = RL2(replace(QUICK, updates=2, warmup=2, anneal=6, again=0.5, rate=1.0, entropy=1.0))
-    knobs = [system._knobs(jnp.int32(update)) for update in range(8)]
-    entropy = [1, 0.5, 0.5, 0.375, 0.25, 0.125, 0, 0]
-    np.testing.assert_allclose([float(each.entropy) for each in knobs], entropy, atol=1e-6)
-    rate = [*entropy[:6], 0.05, 0.05]
-    np.testing.assert_allclose([float(each.rate) for each in knobs], rate, atol=1e-6)
-
-
 def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None:
     system, state, _ = _trained(replace(QUICK, updates=1), 1)
     first, _ = system.judge(
@@ -187,8 +177,6 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
         ({"discount": 1.5}, "discount: at least 0, at most 1"),
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
         ({"warmup": 7}, "warmup: a multiple of the 50 updates"),
-        ({"again": 2.0}, "again: at least 0, at most 1"),
-        ({"again": 0.5, "warmup": 50, "anneal": 50}, "again: with a warmup, of fewer updates than the 50"),
         ({"memory": "diary"}, "memory: one of lstm, associative"),
         ({"memory": "associative", "units": 1}, "units: at least 2"),
     ],

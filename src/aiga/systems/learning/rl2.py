@@ -52,7 +52,6 @@ class Config:
     episodes: int = 1  # of a trial
     warmup: int = 0  # updates, the first ones, whose trials are shorter
     warmup_episodes: int = 1  # of such a trial
-    again: float = 0.0  # of rate and entropy's weight, from which they fall once more after it; 0: they go on
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is
     units: int = 48  # of the memory
@@ -82,15 +81,12 @@ class Config:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
         for name, most in (
             ("rate", np.inf), ("entropy", np.inf), ("clip", np.inf), ("discount", 1), ("trace", 1),
-            ("again", 1),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
         if self.warmup < 0 or self.warmup % self.updates:
             raise ValueError(f"warmup: a multiple of the {self.updates} updates of a step, not {self.warmup}")
-        if self.again and not 0 < self.warmup < self.anneal:
-            raise ValueError(f"again: with a warmup, of fewer updates than the {self.anneal} of anneal")
         if self.memory == "associative" and self.units < 2:
             raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
@@ -209,16 +205,11 @@ class RL2:
     def _knobs(self, update: Any) -> ppo.Knobs:
         """Those of an update. In a single pass no ratio leaves 1, so of `a2c` nothing is clipped."""
         config = self.config
-        left, share = 1 - jnp.float32(update) / config.anneal, 1.0
-        if config.again:
-            short = update < config.warmup
-            falls = jnp.where(short, config.warmup, config.anneal - config.warmup)
-            left = (jnp.where(short, config.warmup, config.anneal) - jnp.float32(update)) / falls
-            share = jnp.where(short, 1.0, config.again)
+        left = jnp.maximum(1 - jnp.float32(update) / config.anneal, 0)
         return ppo.Knobs(
-            rate=config.rate * share * jnp.maximum(left, 0.1),
+            rate=config.rate * jnp.maximum(left, 0.1),
             clip=config.clip,
-            entropy=config.entropy * share * jnp.maximum(left, 0),
+            entropy=config.entropy * left,
             discount=config.discount,
             trace=config.trace,
         )
