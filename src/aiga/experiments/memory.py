@@ -123,8 +123,10 @@ def rl2(lab: Lab, presets: Presets) -> None:
 
 def annealed(config: Config, steps: int) -> Config:
     """`config` with which all that falls has fallen after so many `steps`."""
-    short, longer = (RL2(config).steps(config.warmup + more) for more in (0, 1))
-    return replace(config, anneal=config.warmup + max((steps - short) // (longer - short), 1))
+    played = RL2(config).steps
+    short = played(config.warmup)
+    update = played(config.warmup + 1) - short
+    return replace(config, anneal=config.warmup + max((steps - short) // update, 1))
 
 
 def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]:
