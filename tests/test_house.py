@@ -4,6 +4,7 @@ import re
 import resource
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_every_dependency_is_pinned(minor: int) -> None:
     asked = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
     names = {re.split(r"[\[<>=; ]", dependency)[0].lower().replace("_", "-") for dependency in asked}
     assert names - {"aiga"} <= pinned
+
+
+def test_the_archive_has_all_of_the_checkout(tmp_path: Path) -> None:
+    """What is left out of it is missing in the wheel too."""
+    program = "import sys, scikit_build_core.build as build; build.build_sdist(sys.argv[1])"
+    built = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    (archive,) = tmp_path.iterdir()
+    with tarfile.open(archive) as files:
+        has = {name.partition("/")[2] for name in files.getnames()}
+    ours = {str(path.relative_to(ROOT)) for path in committed()}
+    assert {name for name in ours if not name.startswith((".ci/", ".github/"))} <= has
 
 
 def test_no_address_of_a_registry_and_no_path_of_a_machine() -> None:
