@@ -18,7 +18,8 @@ from aiga.interfaces import View
 from aiga.learnt import memory, possible
 from aiga.play import exact
 from aiga.play.collecting import Experience, collect, enter
-from aiga.systems.learning.rl2 import RL2, Config, regrets
+from aiga.play.shards import AXIS
+from aiga.systems.learning.rl2 import RL2, Config, _beside_others, regrets
 from aiga.worlds.trial import Trial
 
 KEY = jax.random.key(3, impl="threefry2x32")
@@ -142,19 +143,18 @@ def test_memory_is_kept_through_a_trial_and_is_new_in_the_next() -> None:
 def test_shards_play_trials_of_their_own() -> None:
     """One trial of one pull each: the mean of two returns would never be a half if they were the same."""
     system = RL2(replace(QUICK, trials=2, pulls=1, minibatches=1, updates=40))
-    _, metrics = system._learn(KEY, system.init(KEY).learner, 0, 1)
+    _, metrics = system._learn(KEY, system.init(KEY).learner, 0)
     assert {float(each) for each in metrics["return"]} == {0, 0.5, 1}
 
 
-def test_trials_are_shorter_while_it_warms_up() -> None:
-    """Two steps of two updates: 4 trials of 2 episodes of 6 pulls each, then of 3; tests have all three."""
-    small = {"trials": 4, "shards": 1, "minibatches": 1, "updates": 2, "test_tasks": 2, "episodes": 3}
-    system = RL2(replace(QUICK, **small, warmup=2, warmup_episodes=2))
-    state, found = system.init(KEY), []
-    for number in range(2):
-        state, events = system.step(jax.random.fold_in(KEY, number), state)
-        found += [events[0].data["steps"], len(events[1].data["actions"])]
-    assert found == [2 * 4 * 12, 18, 2 * 4 * 12 + 2 * 4 * 18, 18]
+def test_rewards_count_beside_what_trials_are_paid_at_that_step() -> None:
+    """By hand: two shards of two trials of two steps."""
+    reward = jnp.array([[[1.0, 3], [10, 20]], [[5, 7], [30, 40]]])
+    seen = Experience(**dict.fromkeys(Experience._fields) | {"reward": reward, "discounted": reward + 1})
+    found = jax.vmap(_beside_others, axis_name=AXIS)(seen)
+    by_hand = [[[-3, -1], [-15, -5]], [[1, 3], [5, 15]]]
+    np.testing.assert_array_equal(found.reward, by_hand)
+    np.testing.assert_array_equal(found.discounted, by_hand)
 
 
 def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None:
@@ -176,7 +176,6 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
         ({"shards": 3}, "shards: a divisor of 256"),
         ({"discount": 1.5}, "discount: at least 0, at most 1"),
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
-        ({"warmup": 7}, "warmup: a multiple of the 50 updates"),
         ({"memory": "diary"}, "memory: one of lstm, associative"),
         ({"memory": "associative", "units": 1}, "units: at least 2"),
     ],

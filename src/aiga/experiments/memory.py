@@ -123,10 +123,7 @@ def rl2(lab: Lab, presets: Presets) -> None:
 
 def annealed(config: Config, steps: int) -> Config:
     """`config` with which all that falls has fallen after so many `steps`."""
-    played = RL2(config).steps
-    short = played(config.warmup)
-    update = played(config.warmup + 1) - short
-    return replace(config, anneal=config.warmup + max((steps - short) // update, 1))
+    return replace(config, anneal=max(steps // RL2(config).steps(1), 1))
 
 
 def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]:

@@ -17,7 +17,7 @@ tasks are in `worlds`, what is possible on them in docs/bandits.md. Axis letters
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import jax
@@ -50,8 +50,6 @@ class Config:
     pulls: int = 100  # of an episode of bandits; choices in it of the two-step task and Harlow's
     draw: Draw = "independent"  # of `arms`; others are Wang's two dependent ones
     episodes: int = 1  # of a trial
-    warmup: int = 0  # updates, the first ones, whose trials are shorter
-    warmup_episodes: int = 1  # of such a trial
     tells_reward: bool = True  # False: the control, for which nothing is to be found out
     memory: Memory = "lstm"  # the papers'; `associative` is for tasks that show where one is
     units: int = 48  # of the memory
@@ -74,8 +72,8 @@ class Config:
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in (
-            "arms", "pulls", "episodes", "warmup_episodes", "units", "trials", "updates", "anneal", "epochs",
-            "minibatches", "shards", "test_tasks",
+            "arms", "pulls", "episodes", "units", "trials", "updates", "anneal", "epochs", "minibatches",
+            "shards", "test_tasks",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
@@ -85,8 +83,6 @@ class Config:
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
-        if self.warmup < 0 or self.warmup % self.updates:
-            raise ValueError(f"warmup: a multiple of the {self.updates} updates of a step, not {self.warmup}")
         if self.memory == "associative" and self.units < 2:
             raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
@@ -137,8 +133,7 @@ class RL2:
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`updates` updates, each on new tasks, then the tasks to test on."""
         config = self.config
-        episodes = config.warmup_episodes if state.updates < config.warmup else config.episodes
-        learner, metrics = jax.device_get(self._learn(key, state.learner, state.updates, episodes))
+        learner, metrics = jax.device_get(self._learn(key, state.learner, state.updates))
         state = replace(state, updates=state.updates + config.updates, learner=learner)
         courses, seen = self.judge(
             learner, jax.random.wrap_key_data(jnp.asarray(state.test), impl="threefry2x32")
@@ -156,10 +151,7 @@ class RL2:
 
     def steps(self, updates: int) -> int:
         """How many steps so many updates play."""
-        config = self.config
-        short = min(updates, config.warmup)
-        episodes = short * config.warmup_episodes + (updates - short) * config.episodes
-        return episodes * config.trials * world(config)[2]
+        return updates * self.config.trials * self._trial_steps
 
     def judge(self, learner: ppo.State, key: Key, tasks: int | None = None) -> tuple[Any, Experience]:
         """Courses of N `tasks` of `key`, `test_tasks` of them if not said, and one trial of each as it was
@@ -175,13 +167,18 @@ class RL2:
             figures["regret"] = float(regrets(courses, seen.action).mean())
         return figures
 
-    def _trial(self, episodes: int) -> Trial:
+    @cached_property
+    def _trial(self) -> Trial:
         inner, actions, _ = world(self.config)
-        return Trial(inner, actions, episodes, self.config.tells_reward)
+        return Trial(inner, actions, self.config.episodes, self.config.tells_reward)
+
+    @property
+    def _trial_steps(self) -> int:
+        return self.config.episodes * world(self.config)[2]
 
     @cached_property
     def _learner(self) -> ppo.PPO:
-        config, trial = self.config, self._trial(self.config.episodes)
+        config, trial = self.config, self._trial
         _, view = jax.eval_shape(lambda key: trial.reset(key, trial.world.sample(key)), jax.random.key(0))
         (told,) = view.observation.shape
         if config.memory == "associative":
@@ -214,45 +211,50 @@ class RL2:
             trace=config.trace,
         )
 
-    def _trials(self, key: Key, learner: ppo.State, count: int, episodes: int) -> tuple[Any, Experience]:
-        """`count` trials of as many `episodes`, each on a course of its own."""
+    def _trials(self, key: Key, learner: ppo.State, count: int) -> tuple[Any, Experience]:
+        """`count` trials, each on a course of its own."""
         drawing, entering, playing = jax.random.split(key, 3)
-        trial, player, weights = self._trial(episodes), self._learner.player, self._learner.playing(learner)
+        trial, player, weights = self._trial, self._learner.player, self._learner.playing(learner)
         courses = jax.vmap(trial.world.sample)(jax.random.split(drawing, count))
         stage = enter(trial, player, entering, courses)
-        steps, discount = episodes * world(self.config)[2], self.config.discount
+        steps, discount = self._trial_steps, self.config.discount
         _, seen = collect(trial, player, weights, playing, stage, courses, steps, discount)
         return courses, seen
 
-    def _update(self, episodes: int, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple, Any]:
+    def _update(self, now: tuple[ppo.State, Any], key: Key) -> tuple[tuple, Any]:
         learner, update = now
         playing, learning = jax.random.split(key)
         playing = jax.random.fold_in(playing, jax.lax.axis_index(AXIS))
-        _, seen = self._trials(playing, learner, self.config.trials // self.config.shards, episodes)
-        learner, metrics = self._learner.learn(self._knobs(update), learning, learner, seen)
+        _, seen = self._trials(playing, learner, self.config.trials // self.config.shards)
+        learner, metrics = self._learner.learn(self._knobs(update), learning, learner, _beside_others(seen))
         return (learner, update + 1), metrics
 
     @cached_property
     def _learn(self) -> Any:
-        def learn(key: Key, learner: ppo.State, update: Any, episodes: int) -> Any:
-            """`updates` updates; their trials have as many `episodes`."""
+        def learn(key: Key, learner: ppo.State, update: Any) -> Any:
+            """`updates` updates."""
+            keys = jax.random.split(key, self.config.updates)
+            (learner, _), metrics = jax.lax.scan(self._update, (learner, jnp.int32(update)), keys)
+            return learner, metrics
 
-            def scanned(key: Key, learner: ppo.State, update: Any) -> Any:
-                keys = jax.random.split(key, self.config.updates)
-                start = learner, jnp.int32(update)
-                (learner, _), metrics = jax.lax.scan(partial(self._update, episodes), start, keys)
-                return learner, metrics
-
-            return spread(scanned, self.config.shards)(key, learner, update)
-
-        return jax.jit(learn, static_argnums=3)
+        return jax.jit(spread(learn, self.config.shards))
 
     @cached_property
     def _play(self) -> Any:
-        def play(learner: ppo.State, key: Key, count: int) -> Any:
-            return self._trials(key, learner, count, self.config.episodes)
+        return jax.jit(self._trials, static_argnums=2)
 
-        return jax.jit(play, static_argnums=2)
+
+def _beside_others(seen: Experience) -> Experience:
+    """Rewards beside the mean of what all trials were paid at that step.
+
+    A baseline may depend on time (Greensmith, Bartlett, Baxter 2004, "Variance Reduction Techniques for
+    Gradient Estimates in Reinforcement Learning", JMLR 5). Without it most of a value is how long the trial
+    still lasts, which nobody tells the critic.
+    """
+    paid = seen.reward, seen.discounted
+    means = jax.lax.pmean(tuple(each.mean(1, keepdims=True) for each in paid), AXIS)
+    reward, discounted = (each - mean for each, mean in zip(paid, means, strict=True))
+    return seen._replace(reward=reward, discounted=discounted)
 
 
 def _shown(courses: Any, seen: Experience) -> dict[str, list[Any]]:
