@@ -156,7 +156,7 @@ class RL2:
     def judge(self, learner: ppo.State, key: Key, tasks: int | None = None) -> tuple[Any, Experience]:
         """Courses of N `tasks` of `key`, `test_tasks` of them if not said, and one trial of each as it was
         played, [T, N, ...]; its memory is left out."""
-        courses, seen = self._play(learner, key, tasks or self.config.test_tasks)
+        courses, seen = self._play(key, learner, tasks or self.config.test_tasks)
         return jax.device_get((courses, seen._replace(memory=None)))
 
     def _figures(self, courses: Any, seen: Experience) -> dict[str, float]:
