@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from aiga import testing, walker_maml
+from aiga.experiments import adapting
+from aiga.experiments.lab import Lab
 from aiga.interfaces import Outcome
 from aiga.learners import evolution_strategy as es
 from aiga.learnt import walks
@@ -232,6 +235,29 @@ def test_the_walker_adapts():
     assert len(tasks) == 2 and len(tasks[0]) == len(KINDS) * len(HELD_OUT)
     walking = walker_maml.build(replace(config, start="walker", max_steps=300))
     assert walking.judge(walking.init(KEY), KEY)[:, :, 0].mean() > 20
+
+
+def test_the_experiment_holds_every_arm_against_the_controls_at_their_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(adapting, "TRIALS", 1)
+    monkeypatch.setattr(adapting, "EPISODES", 1)
+    preset = walker_maml.Config(
+        iterations=1, trials=1, test_episodes=1, max_steps=20, start="walker",
+        inner=Inner(0, "es", 2, 1.0, 2.0), prior=Prior(2, 1, 1, 1, 2), es=es.Config(population=36, seeds="pair"),
+    )  # fmt: skip
+    chosen = adapting.EXPERIMENTS["es-maml"]
+    with Lab(tmp_path, "es-maml", adapting.ARMS, range(2), 5, 600, steps=1) as lab:
+        chosen.run(lab, {"prior": preset})
+        values, said = lab.results.values(), chosen.tell(lab)
+        chosen.draw(lab, tmp_path / "walkers.png")
+    assert set(values["after 0"]) == set(adapting.ARMS)
+    assert all(f"{task} after 3" in said for task in GroundSpace().held_out())
+    best = [max(values[f"after {k}"]["mixture"][seed] for k in range(4)) for seed in range(2)]
+    more = np.mean([values["after 2"]["prior"][seed] - best[seed] for seed in range(2)])
+    (line,) = (line for line in said.splitlines() if line.startswith("| after 2, over mixture"))
+    assert line.split("|")[2].split()[0] == f"{more:.1f}"
+    assert (tmp_path / "walkers.png").stat().st_size > 10_000
 
 
 def test_what_is_tested_on_is_never_trained_on():
