@@ -244,7 +244,8 @@ def test_the_experiment_holds_every_arm_against_the_controls_at_their_best(
     monkeypatch.setattr(adapting, "EPISODES", 1)
     preset = walker_maml.Config(
         iterations=1, trials=1, test_episodes=1, max_steps=20, start="walker",
-        inner=Inner(0, "es", 2, 1.0, 2.0), prior=Prior(2, 1, 1, 1, 2), es=es.Config(population=36, seeds="pair"),
+        inner=Inner(0, "es", 2, 1.0, 2.0), prior=Prior(2, 1, 1, 1, 2),
+        es=es.Config(population=36, seeds="pair"),
     )  # fmt: skip
     chosen = adapting.EXPERIMENTS["es-maml"]
     with Lab(tmp_path, "es-maml", adapting.ARMS, range(2), 5, 600, steps=1) as lab:
