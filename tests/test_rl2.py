@@ -173,7 +173,7 @@ def test_what_is_tested_on_is_not_what_is_learnt_on_and_stays_the_same() -> None
     [
         ({"task": "chess"}, "task: one of arms"), ({"draw": "easy", "arms": 3}, "draw: independent"),
         ({"trials": 10}, "minibatches: a divisor of a shard's 5 trials"),
-        ({"shards": 3}, "shards: a divisor of 256"),
+        ({"shards": 3}, "shards: a divisor of 256"), ({"trials": 1, "shards": 1}, "trials: at least 2"),
         ({"discount": 1.5}, "discount: at least 0, at most 1"),
         ({"units": 0}, "units: at least 1"), ({"learner": "sarsa"}, "learner: one of ppo, a2c"),
         ({"memory": "diary"}, "memory: one of lstm, associative"),

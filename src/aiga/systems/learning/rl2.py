@@ -9,9 +9,10 @@ draw tasks, play one trial of each, learn. Then trials on tasks to test on are p
 training.
 
 The policy gradient is PPO (`learners/ppo`) where Duan et al. have TRPO; with `learner` a2c it is one step of
-gradient ascent an update as Wang et al. have it, by Adam in the place of RMSProp. The memory is theirs, an
-LSTM (Duan et al. have gated recurrent units), or one that files what happened (`brains/associative`). The
-tasks are in `worlds`, what is possible on them in docs/bandits.md. Axis letters: N trials, T steps, K arms.
+gradient ascent an update as Wang et al. have it, by Adam in the place of RMSProp. Rewards count beside what
+the other trials of an update are paid at that step. The memory is theirs, an LSTM (Duan et al. have gated
+recurrent units), or one that files what happened (`brains/associative`). The tasks are in `worlds`, what is
+possible on them in docs/bandits.md. Axis letters: N trials, T steps, K arms.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Config:
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         for name in (
-            "arms", "pulls", "episodes", "units", "trials", "updates", "anneal", "epochs", "minibatches",
-            "shards", "test_tasks",
+            "arms", "pulls", "episodes", "units", "updates", "anneal", "epochs", "minibatches", "shards",
+            "test_tasks",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1, not {getattr(self, name)!r}")
@@ -83,6 +84,8 @@ class Config:
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
                 said = "at least 0" + (", at most 1" if most == 1 else "")
                 raise ValueError(f"{name}: {said}, not {getattr(self, name)!r}")
+        if self.trials < 2:
+            raise ValueError(f"trials: at least 2, as each counts beside the others, not {self.trials!r}")
         if self.memory == "associative" and self.units < 2:
             raise ValueError(f"units: at least 2 of an associative memory, not {self.units}")
         if self.trials % self.shards:
@@ -245,11 +248,12 @@ class RL2:
 
 
 def _beside_others(seen: Experience) -> Experience:
-    """Rewards beside the mean of what all trials were paid at that step.
+    """Rewards less the mean of what all trials were paid at that step.
 
-    A baseline may depend on time (Greensmith, Bartlett, Baxter 2004, "Variance Reduction Techniques for
-    Gradient Estimates in Reinforcement Learning", JMLR 5). Without it most of a value is how long the trial
-    still lasts, which nobody tells the critic.
+    But for a factor of 1 - 1 / N, which scaled rewards do not show, that is less what the others were paid: a
+    baseline of time alone, which makes no gradient wrong (Greensmith, Bartlett, Baxter 2004, "Variance
+    Reduction Techniques for Gradient Estimates in Reinforcement Learning", JMLR 5). Without it most of a
+    value is how long the trial still lasts, which nobody tells the critic.
     """
     paid = seen.reward, seen.discounted
     means = jax.lax.pmean(tuple(each.mean(1, keepdims=True) for each in paid), AXIS)
