@@ -32,7 +32,8 @@ FEW = 2_000  # where a strategy plans
 RATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # of Rescorla and Wagner's rule
 ARM = 10  # the informative one
 BEST = "Bayes-optimal"
-BESIDES = ("informative arm first", "interaction", "knows the MDP")
+KNOWS = "knows the MDP"
+BESIDES = ("informative arm first", "interaction", KNOWS)
 
 
 class Rival(NamedTuple):
@@ -149,7 +150,7 @@ def _measured(asked: Asked, config: Config, store: Store) -> Mapping[str, float]
         found["interaction"] = interaction(seen)
     if config.task == "mdp":
         values = jax.jit(jax.vmap(lambda course: plan(course, Tabular().horizon)[1][0, 0]))(courses)
-        found["knows the MDP"] = config.episodes * float(values.mean())
+        found[KNOWS] = config.episodes * float(values.mean())
     return found
 
 
@@ -193,24 +194,28 @@ def _told(lab: Lab) -> str:
 
 
 def _draw_share(lab: Lab, file: Path) -> None:
-    """How far RL^2 gets from its first rival to the best there can be: every seed a dot."""
+    """How far RL^2 gets from its first rival to the best there can be: every seed a dot. Of MDPs the best is
+    who knows them, which nobody can be."""
     from matplotlib.figure import Figure
 
     values, figure = lab.results.values(), Figure(figsize=(7, 3.8), layout="constrained")
     axes: Any = figure.subplots()
     results.plain(axes)
-    rivals = {arm: [name for name, _ in asked.rivals()] for arm, asked in ASKED.items()}
-    shown = [arm for arm, names in rivals.items() if len(names) > 1 and names[-1] == BEST]
-    for place, arm in enumerate(shown):
-        names = rivals[arm]
-        for seed, ours in values.get(ASKED[arm].measure, {}).get(arm, {}).items():
-            best = values[names[-1]][arm][seed]
-            spread = values[names[0]][arm][seed] - best
-            axes.plot(place, (values[names[0]][arm][seed] - ours) / spread, "o", color="C0", alpha=0.7)
+    shown = []
+    for arm, asked in ASKED.items():
+        first, *others = (rival.name for rival in asked.rivals())
+        best = values.get(BEST if BEST in others else KNOWS, {}).get(arm, {})
+        for seed, bound in best.items():
+            ours, rival = values[asked.measure][arm][seed], values[first][arm][seed]
+            axes.plot(len(shown), (rival - ours) / (rival - bound), "o", color="C0", alpha=0.7)
+        shown += [arm] if best else []
     axes.axhline(0, color="0.7", linewidth=1)
     axes.axhline(1, color="0.7", linewidth=1, linestyle="--")
     axes.set_xticks(range(len(shown)), [arm.replace(", ", "\n") for arm in shown], fontsize=8)
-    axes.set(ylabel="0: the first rival, 1: the best possible")
+    axes.set(
+        xlim=(-0.5, max(len(shown), 1) - 0.5),
+        ylabel="0: the first rival, 1: the best possible\n(in MDPs: who knows them)",
+    )
     figure.savefig(file, dpi=120)
 
 
