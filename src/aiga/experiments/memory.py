@@ -208,7 +208,8 @@ def _draw_share(lab: Lab, file: Path) -> None:
         for seed, bound in best.items():
             ours, rival = values[asked.measure][arm][seed], values[first][arm][seed]
             axes.plot(len(shown), (rival - ours) / (rival - bound), "o", color="C0", alpha=0.7)
-        shown += [arm] if best else []
+        if best:
+            shown.append(arm)
     axes.axhline(0, color="0.7", linewidth=1)
     axes.axhline(1, color="0.7", linewidth=1, linestyle="--")
     axes.set_xticks(range(len(shown)), [arm.replace(", ", "\n") for arm in shown], fontsize=8)
