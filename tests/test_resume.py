@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext
@@ -22,6 +23,8 @@ from test_runs import config
 
 DESK = Run("desk", 0, {})
 KILLS = {"sqlite": 20, "postgresql": 8}
+# Whoever starts a process asks after all others; of two threads that ask after one only the first is told.
+ASKING = threading.Lock()
 
 
 def work(folder: str, iterations: int | None, seed: int, url: str | None = None) -> None:
@@ -49,8 +52,22 @@ def processes() -> ForkServerContext:
 
 def start(processes: ForkServerContext, *arguments: object) -> BaseProcess:
     process = processes.Process(target=work, args=arguments, daemon=True)
-    process.start()
+    with ASKING:
+        process.start()
     return process
+
+
+def exit_code(process: BaseProcess) -> int | None:
+    """Of a process that others may be started beside; None while it lives."""
+    with ASKING:
+        return process.exitcode
+
+
+def end(process: BaseProcess) -> int:
+    """Waits for the end of a process that others may be started beside, and returns its exit code."""
+    while (code := exit_code(process)) is None:
+        time.sleep(0.01)
+    return code
 
 
 def kill_again_and_again(
@@ -65,14 +82,13 @@ def kill_again_and_again(
         # One kill in four falls while the process starts up, most likely, the others while it works.
         if kill % 4 < 3:
             limit = time.monotonic() + 60
-            while reached(folder, url) <= before and process.is_alive() and time.monotonic() < limit:
+            while reached(folder, url) <= before and exit_code(process) is None and time.monotonic() < limit:
                 time.sleep(0.03)
             time.sleep(instants.uniform(0, 0.15))
         else:
             time.sleep(instants.uniform(0, 0.6))
         process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+        assert end(process) == -signal.SIGKILL
         deaths.append(reached(folder, url))
     return deaths
 
@@ -88,9 +104,7 @@ def test_killed_at_random_instants(processes: ForkServerContext, place: Place) -
         assert len(set(deaths)) > len(deaths) / 2, f"too few processes got to work: {deaths}"
         last = deaths[-1] + 5
         for folder in (killed, alone):
-            process = start(processes, str(folder), last, seed, place.url)
-            process.join()
-            assert process.exitcode == 0
+            assert end(start(processes, str(folder), last, seed, place.url)) == 0
         with place.open(killed.name) as store:
             store.verify()
             assert store.summary().iteration == last
