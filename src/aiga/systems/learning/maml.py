@@ -263,9 +263,16 @@ class MAML:
         return (meta, adam, iteration + 1), loss
 
     def _for_each(self, task: Any, keys: Any) -> Any:
-        """`task` of every key, as many side by side as its kind says."""
-        together = self._lessons.together
-        return jax.lax.map(task, keys, batch_size=together) if together else jax.vmap(task)(keys)
+        """`task` of every key, at most so many side by side as its kind says."""
+        count, together = len(keys), self._lessons.together
+        if not together:
+            return jax.vmap(task)(keys)
+        # Parts of one size, the last filled up: a smaller one would be compiled as a program of its own.
+        parts = -(-count // together)
+        size = -(-count // parts)
+        filled = keys[np.arange(parts * size) % count].reshape(parts, size)
+        done = jax.lax.map(jax.vmap(task), filled)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], done)
 
     @cached_property
     def _learn(self) -> Any:
