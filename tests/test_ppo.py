@@ -299,7 +299,7 @@ def test_all_steps_at_once_are_the_steps_one_by_one_and_so_are_their_gradients(b
     """Memories from before, and episodes that begin within a sequence, which is no whole number of chunks."""
     rows, steps = 6, 9
     keys = jax.random.split(jax.random.key(0), 4)
-    weights = brain.init(keys[0])
+    weights = jax.jit(brain.init)(keys[0])
     numbers = np.random.default_rng(0)  # none of them negative, as some are counts
     memory = jax.tree.map(lambda leaf: jnp.float32(numbers.random((rows, *leaf.shape))), brain.begin())
     batch = ppo.Batch(
@@ -321,7 +321,7 @@ def test_all_steps_at_once_are_the_steps_one_by_one_and_so_are_their_gradients(b
             asked = batch._replace(memory=memory, observation=seen)
             return ppo.loss(brain, ppo.Knobs(entropy=0.1), False, weights, asked)[0]
 
-        return jax.value_and_grad(lost, (0, 1, 2))(weights, memory, batch.observation)
+        return jax.jit(jax.value_and_grad(lost, (0, 1, 2)))(weights, memory, batch.observation)
 
     ours, theirs = slopes(brain), slopes(OneByOne())
     assert min(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(ours) if leaf.size) > 1e-6
@@ -550,13 +550,18 @@ def test_every_minibatch_has_its_own_units() -> None:
     )()
     learnt, _ = jax.jit(learner.learn)(knobs, key, state, seen)
 
-    ended = seen.terminated | seen.truncated
-    batch = learner._batch(seen, ppo.advantages(seen.reward, seen.value, seen.following, ended, 0.99, 0.95))
-    slope = jax.jit(jax.grad(partial(ppo.loss, learner.brain, knobs, False), has_aux=True))
+    @jax.jit
+    def step(weights: Any, adam: Any, row: Any) -> Any:
+        ended = seen.terminated | seen.truncated
+        come = ppo.advantages(seen.reward, seen.value, seen.following, ended, 0.99, 0.95)
+        minibatch = jax.tree.map(lambda leaf: leaf[row][None], learner._batch(seen, come))
+        lost = partial(ppo.loss, learner.brain, knobs, False)
+        slope, _ = jax.grad(lost, has_aux=True)(weights, minibatch)
+        with jax.numpy_dtype_promotion("standard"):
+            stride, adam = learner._adam.update(slope, adam)
+        return jax.tree.map(lambda weight, change: weight - 0.01 * change, weights, stride), adam
+
     weights, adam = state.weights, state.adam
     for row in jax.random.permutation(jax.random.split(key, 1)[0], 3):
-        found, _ = slope(weights, jax.tree.map(lambda leaf, row=row: leaf[row][None], batch))
-        with jax.numpy_dtype_promotion("standard"):
-            stride, adam = learner._adam.update(found, adam)
-        weights = jax.tree.map(lambda weight, change: weight - 0.01 * change, weights, stride)
+        weights, adam = step(weights, adam, row)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), learnt.weights, weights)

@@ -137,6 +137,7 @@ def _draw(lab: Lab, file: Path) -> None:
             if measure == "accuracy":
                 ends = np.array([results.interval(list(by.values())) for by in by_size])
                 axes.fill_between(SIZES, *ends.T, color=f"C{place}", alpha=0.2, linewidth=0)
+    axes.plot([], [], "--", color="0.5", label="oracle: the same images shuffled")
     axes.set(xlabel="classes learnt one after the other", ylabel="right answers, new images", ylim=(0, 1))
     axes.legend(frameon=False)
     results.plain(axes)
