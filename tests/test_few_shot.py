@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +18,11 @@ from PIL import Image
 
 from aiga.brains.conv_net import EPSILON, ConvNet
 from aiga.cli import main
+from aiga.experiments import few_shot as experiment
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import InnerLoop, Meta
 from aiga.play.lessons import Characters
+from aiga.runs.errors import RunError
 from aiga.systems.learning import maml
 from aiga.worlds import few_shot, few_shot_files
 
@@ -381,6 +384,41 @@ def test_a_run_is_told_and_does_not_go_on_with_other_images(
     (tmp_path / "images_background.zip").unlink()
     assert main([*words, "2"]) == 2
     assert "images_background.zip: No such file" in capsys.readouterr().err
+
+
+RIVAL = """#!{python}
+import json, shutil, sys
+if sys.argv[1] != "-c":
+    asked = json.loads(sys.stdin.readline())
+    assert (asked["seed"], asked["iterations"], asked["case"]["ways"]) == (3, 2, 5)
+    shutil.copy({weights!r}, asked["weights"])
+    print("{{}}", flush=True)
+"""
+
+
+def test_a_rivals_weights_come_in_our_order_of_axes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch has filters [D, C, h, w] and matrices [outputs, inputs]; a script stands for its Python."""
+    rng, theirs = np.random.default_rng(0), []
+    for channels in (1, 64, 64, 64):
+        theirs += [rng.random((64, channels, 3, 3)), rng.random(64), rng.random(64)]
+    theirs += [rng.random((5, 64)), rng.random(5)]
+    weights, python = tmp_path / "theirs.npz", tmp_path / "python"
+    np.savez(weights, *theirs)
+    python.write_text(RIVAL.format(python=sys.executable, weights=str(weights)))
+    python.chmod(0o755)
+    monkeypatch.setenv("AIGA_LEARN2LEARN", str(python))
+    first = inner_loop.Meta(ConvNet().init(KEY), (), ())
+    *blocks, (matrix, bias) = experiment._theirs(first, 3, 2).start
+    for k, (filters, scale, shift) in enumerate(blocks):
+        for d, c, y, x in ((0, 0, 0, 1), (1, 0, 2, 0), (63, -1, 1, 2)):
+            assert filters[y, x, c, d] == np.float32(theirs[3 * k][d, c, y, x])
+        np.testing.assert_array_equal([scale, shift], np.float32(theirs[3 * k + 1 : 3 * k + 3]))
+    assert matrix[7, 2] == np.float32(theirs[-2][2, 7]) and bias[4] == np.float32(theirs[-1][4])
+    shapes = [jax.tree.map(np.shape, start) for start in (first.start, (*blocks, (matrix, bias)))]
+    assert shapes[0] == shapes[1]
+    monkeypatch.setenv("AIGA_LEARN2LEARN", str(tmp_path / "none"))
+    with pytest.raises(RunError, match="AIGA_LEARN2LEARN: the path of a Python with learn2learn"):
+        experiment._theirs(first, 3, 2)
 
 
 def test_what_is_told_of_sinusoids() -> None:

@@ -39,7 +39,7 @@ def few_shot(lab: Lab, presets: Mapping[str, Config]) -> None:
 
     def judged(learnt: Meta) -> Mapping[str, float]:
         right = judge.judge(learnt, jax.random.key(0x7E57))
-        return {f"after {step}": float(right[:, step].mean()) for step in STEPS}
+        return {f"right after {step} step{'s' * (step != 1)}": float(right[:, step].mean()) for step in STEPS}
 
     def rival(arm: str, seed: int) -> Mapping[str, float]:
         return judged(_theirs(judge.init(jax.random.key(seed)).meta, seed, iterations))
