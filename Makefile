@@ -23,9 +23,11 @@ poet: $(INSTALLED)
 	$(VENV)/bin/aiga run poet --minutes $(MINUTES)
 	@echo "aiga is $(VENV)/bin/aiga; '. $(VENV)/bin/activate' puts it on your path"
 
-# Files side by side, but for one whose tests have one name: of those xdist runs the first alone.
+# Files side by side, in the order of their names: by how many tests they have, long ones of a few would come last and
+# alone. One file has tests of one name, of which xdist runs the first alone.
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/test_page_fuzz.py
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder --ignore tests/test_page_fuzz.py
 	$(VENV)/bin/python -m pytest tests/test_page_fuzz.py
 
 proof: $(INSTALLED)
