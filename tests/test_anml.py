@@ -99,6 +99,7 @@ def test_what_holds_still_while_a_class_is_learnt() -> None:
     """OML's representation, and ANML's gate; Adam moves both all the same."""
     for config, still, learns in (
         (replace(TINY, learner="oml", hidden=(6,)), ("gate", "body"), ("head",)),
+        (replace(TINY, learner="oml"), ("body",), ("head",)),
         (TINY, ("gate",), ("body", "head")),
     ):
         system = ANML(replace(config, test_every=1000))
@@ -295,7 +296,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
 
 
 def test_the_experiment_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiment, "SIZES", (8,))
+    monkeypatch.setattr(experiment, "SIZES", (8, 12))
     presets = {
         "oml-linear": replace(TINY, learner="oml"),
         "pretrained": replace(TINY, learner="pretrained"),
@@ -306,7 +307,7 @@ def test_the_experiment_measures_every_arm(tmp_path: Path, monkeypatch: pytest.M
         chosen.run(lab, presets)
         values, said = lab.results.values(), chosen.tell(lab)
         chosen.draw(lab, tmp_path / "anml.png")
-    assert set(values["accuracy 8"]) == set(presets) and values["active before"]["random"][0] > 0
+    assert set(values["accuracy 12"]) == set(presets) and values["active before"]["random"][0] > 0
     better = max(values["accuracy 8"][arm][0] for arm in ("pretrained", "random"))
     wanted = values["accuracy 8"]["oml-linear"][0] - better
     assert f"| oml-linear | {wanted:.4g}" in said.split("More than the best control")[1]
