@@ -386,15 +386,6 @@ def test_a_run_is_told_and_does_not_go_on_with_other_images(
     assert "images_background.zip: No such file" in capsys.readouterr().err
 
 
-def test_tasks_in_parts_are_those_side_by_side() -> None:
-    """Four at a time, whatever their number."""
-    system = maml.MAML(SMALL)
-    for count in (1, 4, 5, 6, 9):
-        keys = jax.random.split(KEY, count)
-        found = system._for_each(jax.random.uniform, keys)
-        np.testing.assert_array_equal(found, jax.vmap(jax.random.uniform)(keys))
-
-
 RIVAL = """#!{python}
 import json, shutil, sys
 if sys.argv[1] != "-c":

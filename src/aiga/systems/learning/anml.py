@@ -54,7 +54,7 @@ from aiga.worlds import glyphs
 Learner = Literal["anml", "oml", "pretrained", "random"]
 Part = Literal["valid", "test"]
 LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and others to be asked for
-CHUNK = 100  # images whose features are found at a time
+TOGETHER = 2  # images whose features are found at a time
 BLOCK = 60  # steps that share one pass through the weights
 ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
 LOOKS = 25  # within a sequence of classes, at most, for the page
@@ -350,7 +350,17 @@ class ANML:
         return (*hidden, jax.tree.map(jnp.zeros_like, last) if self.config.reset == "zero" else last)
 
     def _seen(self, layers: Any, images: Any) -> Any:
-        """f32[B, H * W * filters] of images f32[B, size, size]."""
+        """f32[B, H * W * filters] of images f32[B, size, size].
+
+        Two at a time, and again for the gradient: what a core's cache holds is done sooner twice than what
+        it does not is done once.
+        """
+        if len(images) <= TOGETHER:
+            return self._convolved(layers, images)
+        one = jax.checkpoint(lambda image: self._convolved(layers, image[None])[0])
+        return jax.lax.map(one, images, batch_size=TOGETHER)
+
+    def _convolved(self, layers: Any, images: Any) -> Any:
         x = images[..., None]
         for depth, (filters, bias, *scale) in enumerate(layers):
             # Within a scan JAX's own convolution takes ten times as long on a CPU.
@@ -477,9 +487,9 @@ class ANML:
             """The head before an exam of `images` u8[C, K, size, size], and features of what is to be learnt
             from and to be asked for, f32[C, K, F]."""
             count, each = images.shape[:2]
-            features = self._level(self._in_chunks(start, images.reshape(-1, *images.shape[2:]))[1])
+            features = self._level(self.features(start, _scaled(images.reshape(-1, *images.shape[2:])))[1])
             if self.config.standardised:
-                others = self._level(self._in_chunks(start, known)[1])
+                others = self._level(self.features(start, _scaled(known))[1])
                 # Units that hardly ever fire are not to count for more than the others.
                 unit = others.std(0) + 0.1 * others.std()
                 features = (features - others.mean(0)) / unit
@@ -517,19 +527,10 @@ class ANML:
     @cached_property
     def _firing(self) -> Any:
         def firing(start: Weights, images: Any) -> Any:
-            both = self._in_chunks(start, images)
+            both = self.features(start, _scaled(images))
             return tuple(features > ACTIVE * features.max(-1, keepdims=True) for features in both)
 
         return jax.jit(firing)
-
-    def _in_chunks(self, start: Weights, images: Any) -> tuple[Any, Any]:
-        """Features of u8[B, size, size] before and after the gate. All at once would take too much memory."""
-        count = len(images)
-        whole = jnp.pad(images, [(0, -count % CHUNK), (0, 0), (0, 0)])
-        chunks = whole.reshape(-1, CHUNK, *images.shape[1:])
-        both = jax.lax.map(lambda some: self.features(start, _scaled(some)), chunks)
-        before, after = (part.reshape(len(whole), -1)[:count] for part in both)
-        return before, after
 
     def _linear(self, head: Any, x: Any, y: Any, rate: Any) -> Any:
         """One layer after a step on each of `x` f32[B, F] in turn.

@@ -263,16 +263,8 @@ class MAML:
         return (meta, adam, iteration + 1), loss
 
     def _for_each(self, task: Any, keys: Any) -> Any:
-        """`task` of every key, at most so many side by side as its kind says."""
-        count, together = len(keys), self._lessons.together
-        if not together:
-            return jax.vmap(task)(keys)
-        # Parts of one size, the last filled up: a smaller one would be compiled as a program of its own.
-        parts = -(-count // together)
-        size = -(-count // parts)
-        filled = keys[np.arange(parts * size) % count].reshape(parts, size)
-        done = jax.lax.map(jax.vmap(task), filled)
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], done)
+        """`task` of every key, side by side or one after the other, as its kind says."""
+        return jax.lax.map(task, keys) if self._lessons.apart else jax.vmap(task)(keys)
 
     @cached_property
     def _learn(self) -> Any:
