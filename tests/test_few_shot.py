@@ -386,6 +386,18 @@ def test_a_run_is_told_and_does_not_go_on_with_other_images(
     assert "images_background.zip: No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_tasks_are_the_same_however_many_are_side_by_side(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
+    system = maml.MAML(SMALL)
+    for count in (1, 32, 35):
+        keys = jax.random.split(KEY, count)
+        found = system._for_each(jax.random.uniform, keys)
+        np.testing.assert_array_equal(found, jax.vmap(jax.random.uniform)(keys))
+
+
 RIVAL = """#!{python}
 import json, shutil, sys
 if sys.argv[1] != "-c":

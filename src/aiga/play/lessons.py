@@ -27,7 +27,7 @@ class Lessons(Protocol):
 
     told: str  # what the score is: mse, accuracy
     data: str  # SHA-256 of the images tasks are drawn from; empty for tasks that are made up
-    apart: bool  # tasks are to be learnt one after the other, not side by side
+    large: bool  # what one task works on fills a processor's cache
 
     @property
     def train(self) -> Any:
@@ -58,7 +58,7 @@ class Lessons(Protocol):
 class Sinusoids:
     """Points of sinusoids for a perceptron with rectifiers; with `oracle` amplitude and phase are inputs."""
 
-    told, data, apart = "mse", "", False
+    told, data, large = "mse", "", False
     train = held = ()
 
     def __init__(self, hidden: tuple[int, ...], shots: int, oracle: bool) -> None:
@@ -103,8 +103,7 @@ class Characters:
     ValueError, naming the field, for a source that cannot be read and numbers that it does not have.
     """
 
-    # What one task works on stays in a processor's cache, and judging many needs no more memory.
-    told, apart = "accuracy", True
+    told, large = "accuracy", True
 
     def __init__(
         self, source: str, part: str, ways: int, shots: int, turns: bool, filters: int, halves: Halves

@@ -54,7 +54,7 @@ from aiga.worlds import glyphs
 Learner = Literal["anml", "oml", "pretrained", "random"]
 Part = Literal["valid", "test"]
 LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and others to be asked for
-TOGETHER = 2  # images whose features are found at a time
+TOGETHER, ELSEWHERE = 2, 256  # images whose features are found at a time, on a processor and on a GPU
 BLOCK = 60  # steps that share one pass through the weights
 ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
 LOOKS = 25  # within a sequence of classes, at most, for the page
@@ -355,10 +355,11 @@ class ANML:
         Two at a time, and again for the gradient: what a core's cache holds is done sooner twice than what
         it does not is done once.
         """
-        if len(images) <= TOGETHER:
+        together = TOGETHER if jax.default_backend() == "cpu" else ELSEWHERE
+        if len(images) <= together:
             return self._convolved(layers, images)
         one = jax.checkpoint(lambda image: self._convolved(layers, image[None])[0])
-        return jax.lax.map(one, images, batch_size=TOGETHER)
+        return jax.lax.map(one, images, batch_size=together)
 
     def _convolved(self, layers: Any, images: Any) -> Any:
         x = images[..., None]

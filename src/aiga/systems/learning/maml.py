@@ -38,6 +38,7 @@ DRAWN = (0, 1, 10)  # and after which the page draws what the network says
 SHOWN = 3  # sinusoids that it draws; of images it shows one task
 CLASSES = 5  # of that task, at most: an image of each to learn from and one to be told
 SIDE = 28  # pixels of such an image, at most
+ABREAST = 32  # large tasks side by side on a GPU
 Adapts = Literal["all", "head"]
 Losses = Literal["last", "every"]
 Part = Literal["valid", "test"]
@@ -263,8 +264,10 @@ class MAML:
         return (meta, adam, iteration + 1), loss
 
     def _for_each(self, task: Any, keys: Any) -> Any:
-        """`task` of every key, side by side or one after the other, as its kind says."""
-        return jax.lax.map(task, keys) if self._lessons.apart else jax.vmap(task)(keys)
+        """`task` of every key, side by side; of `large` ones a processor does one alone, a GPU some."""
+        if not self._lessons.large:
+            return jax.vmap(task)(keys)
+        return jax.lax.map(task, keys, batch_size=None if jax.default_backend() == "cpu" else ABREAST)
 
     @cached_property
     def _learn(self) -> Any:
