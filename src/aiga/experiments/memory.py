@@ -185,7 +185,7 @@ def _told(lab: Lab) -> str:
             [
                 arm,
                 asked.measure,
-                f"{np.mean(ours):.3f} ({low:.3f} to {high:.3f}), {len(ours)} seeds",
+                f"{np.mean(ours):.3f} ({low:.3f} to {high:.3f}), {len(ours)} seed{'s' * (len(ours) > 1)}",
                 "; ".join(f"{name} {np.mean(list(by.values())):.3f}" for name, by in rivals.items()),
                 "; ".join(f"{name} {np.mean(list(by.values())):.3f}" for name, by in besides.items() if by),
             ]
@@ -209,13 +209,13 @@ def _draw_share(lab: Lab, file: Path) -> None:
             ours, rival = values[asked.measure][arm][seed], values[first][arm][seed]
             axes.plot(len(shown), (rival - ours) / (rival - bound), "o", color="C0", alpha=0.7)
         if best:
-            shown.append(arm)
+            shown.append(f"{arm}, {first}".replace(", ", "\n"))
     axes.axhline(0, color="0.7", linewidth=1)
     axes.axhline(1, color="0.7", linewidth=1, linestyle="--")
-    axes.set_xticks(range(len(shown)), [arm.replace(", ", "\n") for arm in shown], fontsize=8)
+    axes.set_xticks(range(len(shown)), shown, fontsize=8)
     axes.set(
         xlim=(-0.5, max(len(shown), 1) - 0.5),
-        ylabel="0: the first rival, 1: the best possible\n(in MDPs: who knows them)",
+        ylabel="0: the rival named below, 1: the best possible\n(in MDPs: who knows them)",
     )
     figure.savefig(file, dpi=120)
 
