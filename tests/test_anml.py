@@ -77,7 +77,7 @@ def test_a_stream_is_seen_one_example_a_step() -> None:
     close(first.start, jax.grad(squared)(by_hand(start), valid))
     with pytest.raises(ValueError, match=r"^steps: "):
         InnerLoop(squared, inner_loop.Config(steps=5, stream=True)).gradient(meta, KEY, (x, y), valid)
-    with pytest.raises(ValueError, match=r"^stream: "):
+    with pytest.raises(ValueError, match=r"^gradient: "):
         inner_loop.Config("implicit", stream=True)
 
 
@@ -274,6 +274,8 @@ def test_what_does_not_fit_is_named() -> None:
         ({"classes": 49}, "classes"),
         ({"others": 2}, "others"),
         ({"remember": -1}, "remember"),
+        ({"remember": 0}, "remember"),
+        ({"further": 10_001}, "further"),
         ({"world": replace(WORLD, size=16)}, "world.size"),
     ):
         with pytest.raises(ValueError, match=f"^{field}: "):

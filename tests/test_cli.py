@@ -141,7 +141,7 @@ def test_flags_over_file_over_preset(tmp_path: Path, capsys: pytest.CaptureFixtu
     file = tmp_path / "mine.toml"
     file.write_text("capacity = 7\nreach = [0, 5]\n[es]\nrate = 1\npopulation = 8\n")
     words = ["run", "toy", "--iterations", 1, "--runs-dir", tmp_path, "--config", file]
-    say(capsys, *words, "--es.population", 6, "--quick", "False", "--reach", -1, 2)
+    say(capsys, *words, "--es.population", 6, "--no-quick", "--reach", -1, 2)
     with Store.open(tmp_path / "toy-0001") as store:
         run = store.run()
     assert run is not None

@@ -175,7 +175,7 @@ def test_maml_learns_to_tell_glyphs_apart_after_one_of_each() -> None:
         (lambda: maml.Config("glyphs", halves="third"), "halves: one of stride, pool"),  # type: ignore[arg-type]
         (lambda: maml.MAML(replace(SMALL, ways=961)).check(), "ways: from 1 to the 960 classes"),
         (lambda: maml.MAML(replace(SMALL, ways=481)).check(), "ways: from 1 to the 480 classes"),
-        (lambda: maml.MAML(replace(SMALL, test_queries=20)).check(), "shots, queries: 20 images in all"),
+        (lambda: maml.MAML(replace(SMALL, test_queries=20)).check(), "shots, test_queries: 20 images"),
         (lambda: ConvNet((8, 8, 1), halves="pool"), "image: H, W, F, enough for 4 blocks"),
         (lambda: few_shot.images("glyphs", "all"), "part: one of train, valid, test"),
     ],
@@ -298,9 +298,18 @@ def empty(folder: Path) -> None:
         file.writestr("readme.txt", "nothing")
 
 
+def misnamed(folder: Path) -> None:
+    """A name that says of itself that it is UTF-8 and is not."""
+    path = folder / "images_background.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("é.txt", "nothing")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+
+
 OMNIGLOT_WRONG = {
     "No such file or directory": lambda folder: (folder / "images_background.zip").unlink(),
     "no zip that can be read here, or damaged": shortened,
+    "no zip that can be read": misnamed,
     "damaged or cut short": flipped,
     "not a file": piped,
     "no drawings named": empty,

@@ -2,6 +2,7 @@
 
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import browser
+from aiga import cli
+from aiga.cli import settings
+from aiga.registry import SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -122,6 +126,26 @@ def test_commands_in_the_papers_exist(document: Path) -> None:
     usage = subprocess.run([str(BIN / "aiga"), "--help"], capture_output=True, text=True, check=True).stdout
     for command in set(re.findall(r"^aiga ([a-z]+)", code, re.MULTILINE)):
         assert re.search(rf"\b{command}\b", usage), f"aiga {command} is not in aiga --help"
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_runs_in_the_papers_would_begin(document: Path) -> None:
+    """Their system, preset and fields. The log is history, and a system in a file is the reader's own."""
+    if document.name == "log.md":
+        return
+    text = re.sub(r"\$\w+", "0", document.read_text().replace("\\\n", ""))
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    for line in [*blocks.splitlines(), *re.findall(r"`([^`\n]+)`", text)]:
+        if not (command := re.search(r"\baiga (run [a-z][a-z0-9-]*(?: .*|$))", line)) or "SYSTEM" in line:
+            continue
+        own, flags = cli._split_flags(shlex.split(command[1].partition(";")[0], comments=True))
+        options = cli._parser().parse_args(own)
+        if options.system.endswith(".py"):
+            continue
+        default = SYSTEMS[options.system].config()
+        names = [options.preset] if options.preset else []
+        chosen = [settings.from_preset(type(default), options.system, name) for name in names]
+        settings.resolve(default, *chosen, settings.from_flags(type(default), flags))
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)

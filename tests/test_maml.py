@@ -168,6 +168,9 @@ def test_anil_moves_the_head_alone() -> None:
     [
         (lambda: Config("third"), "gradient"),  # type: ignore[arg-type]
         (lambda: Config(steps=-1), "steps"),
+        (lambda: Config("reptile", steps=0), "steps"),
+        (lambda: Config("implicit", steps=0), "steps"),
+        (lambda: maml.Config(inner=Config(stream=True)), "inner.stream"),
         (lambda: maml.Config(inner_rate=0), "inner_rate"),
         (lambda: maml.Config(shards=2), "shards"),
         (lambda: maml.Config(learn_rates=True, inner=Config("es")), "learn_rates"),

@@ -250,6 +250,7 @@ def test_the_walker_adapts():
         (lambda: Config(clip=float("nan")), "clip"),
         (lambda: Config(discount=1.1), "discount"),
         (lambda: Config(inner=inner_loop.Config("es")), "inner.gradient"),
+        (lambda: Config(inner=inner_loop.Config(stream=True)), "inner.stream"),
         (lambda: walker_maml_rl.Config(max_steps=0), "max_steps"),
         (lambda: walker_maml_rl.Config(start="old"), "start"),  # pyright: ignore[reportArgumentType]
         (lambda: walker_maml_rl.Config(deviation=0), "deviation"),

@@ -73,12 +73,15 @@ def from_toml(kind: type, path: Path) -> dict[str, Any]:
 
 
 def from_flags(kind: type, flags: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The fields set by flags such as `--es.population 512`; each flag comes with its values."""
+    """The fields set by flags such as `--es.population 512`; each flag comes with its values, but for
+    `--no-turns`, which is `--turns False`."""
     hints = leaves(kind)
     found: dict[str, Any] = {}
     for flag, *values in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         name = name.replace("-", "_")
+        if hints.get(name.removeprefix("no_")) is bool and name not in hints and not equals and not values:
+            name, values = name.removeprefix("no_"), ["False"]
         if name not in hints:
             raise UserError(f"{name}: no such option or field{nearest(name, hints)}")
         found[name] = _value(hints[name], name, [value, *values] if equals else values)

@@ -89,7 +89,9 @@ class Config:
             if not fine:
                 raise ValueError(f"{name}: {allowed}, not {getattr(self, name)!r}")
         if self.stream and self.gradient == "implicit":
-            raise ValueError("stream: not with implicit, which needs one loss to be at its least")
+            raise ValueError("gradient: not implicit of a stream, which has no one loss to be at its least")
+        if not self.steps and self.gradient in ("implicit", "reptile"):
+            raise ValueError(f"steps: at least 1 with {self.gradient}, not 0")
 
     @property
     def exact(self) -> int:

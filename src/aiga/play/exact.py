@@ -95,7 +95,10 @@ def gittins(wins: Sequence[int], losses: Sequence[int], left: int, discount: flo
 
     The sure payment per pull that is as good as the arm, by bisection to 1e-9 (Gittins 1979, "Bandit
     Processes and Dynamic Allocation Indices"). For the index without an end let discount ** left be small.
+    ValueError if `left` is below 1.
     """
+    if left < 1:
+        raise ValueError(f"left: at least 1, not {left}")
     won_before, lost = np.asarray(wins, float)[:, None], np.asarray(losses, float)[:, None]
     low, high = np.zeros_like(lost), np.ones_like(lost)
     pay = np.cumsum(discount ** np.arange(left))  # of 1 a pull, for 1 to `left` pulls

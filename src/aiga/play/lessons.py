@@ -127,9 +127,15 @@ class Characters:
 
     def check(self, queries: int, held_queries: int) -> None:
         """ValueError, naming the field, where the images are too few for a task."""
-        for images, asked in ((self._train, queries), (self._held, held_queries)):
+        for name, images, asked in (
+            ("queries", self._train, queries),
+            ("test_queries", self._held, held_queries),
+        ):
             shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
-            jax.eval_shape(lambda seen, asked=asked: self.draw(jax.random.key(0), seen, asked), shape)
+            try:
+                jax.eval_shape(lambda seen, asked=asked: self.draw(jax.random.key(0), seen, asked), shape)
+            except ValueError as error:
+                raise ValueError(str(error).replace("queries", name, 1)) from None
 
     def start(self, key: Key) -> Any:
         """As `ConvNet.init` draws them."""

@@ -148,7 +148,15 @@ def _home(folder: str) -> Path:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, struct.error):
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        RuntimeError,
+        UnicodeDecodeError,
+        struct.error,
+    ):
         # RuntimeError is for what is encrypted or compressed in a way that Python does not know.
         raise wrong(path, "no zip that can be read here, or damaged or cut short") from None
     except OSError as error:

@@ -21,9 +21,10 @@ Only the layers after the features learn. Its learning rate is chosen on the alp
 oracle is the same with the images shuffled, in one pass too, at its own best rate.
 
 `pretrained` and `random` are the controls: the prediction network trained on as many images drawn at random,
-and the one that nobody trained. Their presets have their features `standardised`, without which every class
-overwrites the others and the controls are worth next to nothing. The papers' networks are preset `published`,
-but for OML's six convolutions and two layers of 1,024, where ours has ANML's prediction network and `hidden`.
+and the one that nobody trained. The presets of these names have features `standardised`, without which every
+class overwrites the others and the controls are worth next to nothing. The papers' networks are preset
+`published`, but for OML's six convolutions and two layers of 1,024, where ours has ANML's prediction network
+and `hidden`.
 
 Where the papers leave a choice it is a switch. The text of Beaulieu et al. is read here as a network without
 normalisation and with second-order gradients; the code they released is said to go through the inner loop in
@@ -55,6 +56,7 @@ Learner = Literal["anml", "oml", "pretrained", "random"]
 Part = Literal["valid", "test"]
 LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and others to be asked for
 TOGETHER, ELSEWHERE = 2, 256  # images whose features are found at a time, on a processor and on a GPU
+MOST_FURTHER = 10_000  # alphabets, of half a megabyte each
 BLOCK = 60  # steps that share one pass through the weights
 ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
 LOOKS = 25  # within a sequence of classes, at most, for the page
@@ -83,7 +85,9 @@ class Config:
     remember: int = 64  # images of any class, to be judged on too; with none there are no outputs but theirs
     writings: int = 20  # of each class to train on
     further: int = 0  # alphabets to train on besides the world's, from beyond those it hands out
-    iterations: int = 50  # of the meta-learner, in one step of the system
+    iterations: int = (
+        50  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
+    )
     test_every: int = 500  # meta-iterations
     sizes: tuple[int, ...] = (100,)  # numbers of classes that a run is tested on
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the meta-test
@@ -115,6 +119,10 @@ class Config:
         if self.others > self.writings - self.inner.steps:
             left = self.writings - self.inner.steps
             raise ValueError(f"others: at most the {left} writings not learnt from, not {self.others}")
+        if not self.remember and self.classes < 2 and self.learner in ("anml", "oml"):
+            raise ValueError("remember: at least 1 where classes is 1, as an output alone is right, not 0")
+        if self.further > MOST_FURTHER:
+            raise ValueError(f"further: at most {MOST_FURTHER}, not {self.further}")
         if self.classes > len(self.known):
             raise ValueError(f"classes: at most the {len(self.known)} to train on, not {self.classes}")
         if self.world.size < 18:
@@ -352,8 +360,8 @@ class ANML:
     def _seen(self, layers: Any, images: Any) -> Any:
         """f32[B, H * W * filters] of images f32[B, size, size].
 
-        Two at a time, and again for the gradient: what a core's cache holds is done sooner twice than what
-        it does not is done once.
+        A processor goes through two at a time, and again for the gradient: what a core's cache holds is done
+        sooner twice than what it does not is done once.
         """
         together = TOGETHER if jax.default_backend() == "cpu" else ELSEWHERE
         if len(images) <= together:

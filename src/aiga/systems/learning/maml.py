@@ -15,7 +15,6 @@ MAML with no inner step, the oracle is that with amplitude and phase among the i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal, get_args
@@ -66,7 +65,9 @@ class Config:
     filters: int = 64  # the network for images, of each of its four blocks
     halves: Halves = "stride"  # what makes its images smaller: stride as for Omniglot, pool for miniImageNet
     part: Part = "test"  # of the images' classes, that they are judged on; valid: those to choose by
-    iterations: int = 1000  # of the meta-learner, in one step of the system
+    iterations: int = (
+        1000  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
+    )
     shards: int = 1  # parts of its tasks, each on a core of its own where there are as many
     test_tasks: int = 600  # the same ones throughout a run, drawn apart from those to learn on
     test_queries: int = 100
@@ -101,6 +102,8 @@ class Config:
                 raise ValueError(f"{name}: at least 0, not {getattr(self, name)!r}")
         if any(size < 1 for size in self.hidden):
             raise ValueError(f"hidden: numbers of at least 1, not {self.hidden}")
+        if self.inner.stream:
+            raise ValueError("inner.stream: False, as all examples of a task are seen at once, not True")
         for name, asked in (("learn_rates", self.learn_rates), ("losses", self.losses == "every")):
             if asked and self.inner.gradient not in UNROLLED:
                 raise ValueError(
@@ -323,11 +326,3 @@ def _inked(image: Any) -> str:
     high, wide = (side // step * step for side in grey.shape)
     small = grey[:high, :wide].reshape(high // step, step, wide // step, step).mean((1, 3))
     return " ".join("".join(f"{round(15 * float(pixel)):x}" for pixel in row) for row in small)
-
-
-def compared(
-    system: MAML, state: State, others: Sequence[tuple[MAML, State]] = (), seed: int = 2**31
-) -> list[np.ndarray]:
-    """`judge`'s curves f32[test_tasks, 11] of a system and of others, all on the same new tasks."""
-    key = jax.random.key(seed, impl="threefry2x32")
-    return [one.judge(its.meta, key) for one, its in ((system, state), *others)]

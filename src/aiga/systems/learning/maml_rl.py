@@ -54,7 +54,9 @@ class Config:
     rate: float = 0.001  # Adam's, of what is learnt
     clip: float = 0.2  # how far the ratio of the episodes judged may leave 1
     passes: int = 5  # of Adam over the same episodes
-    iterations: int = 10  # meta-iterations in one step of the system, after which it is tested
+    iterations: int = (
+        10  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
+    )
     trials: int = 4  # adaptations to each held-out task
     test_episodes: int = 4  # after every inner step of each, by the likeliest actions
     inner: inner_loop.Config = field(default_factory=inner_loop.Config)
@@ -73,6 +75,8 @@ class Config:
                 raise ValueError(f"{name}: at least 0, at most 1, not {getattr(self, name)!r}")
         if self.inner.gradient not in UNROLLED:
             raise ValueError(f"inner.gradient: one of {', '.join(UNROLLED)}, not {self.inner.gradient!r}")
+        if self.inner.stream:
+            raise ValueError("inner.stream: False, as every step plays episodes of its own, not True")
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -237,12 +241,15 @@ class MAMLRL:
         def total(weights: Any, key: Key) -> Any:
             return rollout(self.world, Greedy(self.brain), weights, key, course, self.horizon)[1].reward.sum()
 
-        def stage(now: Any, key: Key) -> tuple[Any, Any]:
+        def told(weights: Any) -> Any:
             keys = jax.random.split(playing, self.config.test_episodes)
-            after, _ = self._adapt(key, replace(meta, start=now), course, 1)
-            return after, jax.vmap(partial(total, now))(keys).mean()
+            return jax.vmap(partial(total, weights))(keys).mean()
 
-        return jax.lax.scan(stage, meta.start, jax.random.split(adapting, TOLD + 1))[1]
+        def stage(now: Any, key: Key) -> tuple[Any, Any]:
+            return self._adapt(key, replace(meta, start=now), course, 1)[0], told(now)
+
+        last, before = jax.lax.scan(stage, meta.start, jax.random.split(adapting, TOLD))
+        return jnp.append(before, told(last))
 
     def _loss(self, weights: Any, seen: Batch) -> Any:
         return policy_gradient.loss(self.brain, weights, seen)
