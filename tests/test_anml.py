@@ -19,7 +19,6 @@ from aiga.learners.inner_loop import InnerLoop, Meta
 from aiga.registry import SYSTEMS
 from aiga.runs.loop import drive
 from aiga.runs.store import Run, Store
-from aiga.systems.learning import anml
 from aiga.systems.learning.anml import ANML, Config
 from aiga.worlds import glyphs
 
@@ -94,25 +93,6 @@ def test_a_gate_of_ones_is_no_gate() -> None:
     none = start._replace(gate=())
     close(worth(opened, X, Y), worth(none, X, Y))
     close(adapted(opened, X, Y).body, adapted(none, X, Y).body)
-
-
-def test_features_and_their_slope_are_the_same_however_many_are_found_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Eight images: all at once, and three at a time, the last two of them left over."""
-    system = ANML(replace(TINY, learner="oml", normalised=True))
-    start = system.init(KEY).start
-
-    def found(together: int) -> Any:
-        monkeypatch.setattr(anml, "TOGETHER", together)
-
-        def folded(body: Any) -> Any:
-            features = system.features(start._replace(body=body), X)[1]
-            return jnp.sin(features).sum(), features
-
-        return jax.jit(jax.grad(folded, has_aux=True))(start.body)
-
-    close(found(3), found(len(X)))
 
 
 def test_what_holds_still_while_a_class_is_learnt() -> None:

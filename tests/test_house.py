@@ -114,12 +114,16 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def commands(document: Path) -> str:
+    """What it has in blocks of commands and between backticks, one a line."""
+    text = document.read_text().replace("\\\n", "")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
+
+
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
 def test_commands_in_the_papers_exist(document: Path) -> None:
-    text = document.read_text()
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    code = "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
-
+    code = commands(document)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z]+)", code, re.MULTILINE)) <= targets
 
@@ -128,14 +132,12 @@ def test_commands_in_the_papers_exist(document: Path) -> None:
         assert re.search(rf"\b{command}\b", usage), f"aiga {command} is not in aiga --help"
 
 
-@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [path for path in documents() if path.name != "log.md"], ids=lambda path: path.name
+)
 def test_runs_in_the_papers_would_begin(document: Path) -> None:
     """Their system, preset and fields. The log is history, and a system in a file is the reader's own."""
-    if document.name == "log.md":
-        return
-    text = re.sub(r"\$\w+", "0", document.read_text().replace("\\\n", ""))
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    for line in [*blocks.splitlines(), *re.findall(r"`([^`\n]+)`", text)]:
+    for line in re.sub(r"\$\w+", "0", commands(document)).splitlines():
         if not (command := re.search(r"\baiga (run [a-z][a-z0-9-]*(?: .*|$))", line)) or "SYSTEM" in line:
             continue
         own, flags = cli._split_flags(shlex.split(command[1].partition(";")[0], comments=True))
@@ -143,9 +145,9 @@ def test_runs_in_the_papers_would_begin(document: Path) -> None:
         if options.system.endswith(".py"):
             continue
         default = SYSTEMS[options.system].config()
-        names = [options.preset] if options.preset else []
-        chosen = [settings.from_preset(type(default), options.system, name) for name in names]
-        settings.resolve(default, *chosen, settings.from_flags(type(default), flags))
+        kind, preset = type(default), options.preset
+        chosen = settings.from_preset(kind, options.system, preset) if preset else {}
+        settings.resolve(default, chosen, settings.from_flags(kind, flags))
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)

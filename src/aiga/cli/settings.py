@@ -80,8 +80,10 @@ def from_flags(kind: type, flags: Sequence[Sequence[str]]) -> dict[str, Any]:
     for flag, *values in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         name = name.replace("-", "_")
-        if hints.get(name.removeprefix("no_")) is bool and name not in hints and not equals and not values:
-            name, values = name.removeprefix("no_"), ["False"]
+        denied = name.removeprefix("no_")
+        if name not in hints and hints.get(denied) is bool and not (equals or values):
+            found[denied] = False
+            continue
         if name not in hints:
             raise UserError(f"{name}: no such option or field{nearest(name, hints)}")
         found[name] = _value(hints[name], name, [value, *values] if equals else values)

@@ -127,15 +127,8 @@ class Characters:
 
     def check(self, queries: int, held_queries: int) -> None:
         """ValueError, naming the field, where the images are too few for a task."""
-        for name, images, asked in (
-            ("queries", self._train, queries),
-            ("test_queries", self._held, held_queries),
-        ):
-            shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
-            try:
-                jax.eval_shape(lambda seen, asked=asked: self.draw(jax.random.key(0), seen, asked), shape)
-            except ValueError as error:
-                raise ValueError(str(error).replace("queries", name, 1)) from None
+        few_shot.check_enough(self._train, self.ways, self.shots, queries)
+        few_shot.check_enough(self._held, self.ways, self.shots, held_queries, "test_queries")
 
     def start(self, key: Key) -> Any:
         """As `ConvNet.init` draws them."""

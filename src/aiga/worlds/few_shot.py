@@ -82,16 +82,23 @@ def digest(*parts: np.ndarray) -> str:
     return told.hexdigest()
 
 
-def draw(key: Key, images: Any, ways: int, shots: int, queries: int) -> tuple[Examples, Examples]:
-    """A task of `ways` of the classes in `images` u8[C, I, H, W, F]: `shots` images of each to learn from and
-    `queries` others to be judged on. ValueError, naming the field, where there are fewer."""
-    classes, each, *size = images.shape
+def check_enough(images: Any, ways: int, shots: int, queries: int, name: str = "queries") -> None:
+    """ValueError, naming the field, where `images` [C, I, ...] are too few for such tasks; `name` is that of
+    the field with `queries`."""
+    classes, each = images.shape[:2]
     if not 1 <= ways <= classes:
         raise ValueError(f"ways: from 1 to the {classes} classes there are, not {ways}")
     if min(shots, queries) < 0 or shots + queries > each:
         raise ValueError(
-            f"shots, queries: {each} images in all is what a class has, not {shots} and {queries}"
+            f"shots, {name}: {each} images in all is what a class has, not {shots} and {queries}"
         )
+
+
+def draw(key: Key, images: Any, ways: int, shots: int, queries: int) -> tuple[Examples, Examples]:
+    """A task of `ways` of the classes in `images` u8[C, I, H, W, F]: `shots` images of each to learn from and
+    `queries` others to be judged on. ValueError, naming the field, where there are fewer."""
+    check_enough(images, ways, shots, queries)
+    classes, each, *size = images.shape
     choosing, showing = jax.random.split(key)
     # The places of the greatest of random numbers: distinct, in random order, and quicker than a permutation.
     which = jax.lax.top_k(jax.random.uniform(choosing, (classes,)), ways)[1]

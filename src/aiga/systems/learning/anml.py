@@ -55,7 +55,7 @@ from aiga.worlds import glyphs
 Learner = Literal["anml", "oml", "pretrained", "random"]
 Part = Literal["valid", "test"]
 LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and others to be asked for
-TOGETHER, ELSEWHERE = 2, 256  # images whose features are found at a time, on a processor and on a GPU
+CHUNK = 100  # images whose features are found at a time
 MOST_FURTHER = 10_000  # alphabets, of half a megabyte each
 BLOCK = 60  # steps that share one pass through the weights
 ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
@@ -85,9 +85,7 @@ class Config:
     remember: int = 64  # images of any class, to be judged on too; with none there are no outputs but theirs
     writings: int = 20  # of each class to train on
     further: int = 0  # alphabets to train on besides the world's, from beyond those it hands out
-    iterations: int = (
-        50  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
-    )
+    iterations: int = 50  # meta-iterations in a step; by --config alone, as the flag bounds the run
     test_every: int = 500  # meta-iterations
     sizes: tuple[int, ...] = (100,)  # numbers of classes that a run is tested on
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the meta-test
@@ -119,7 +117,7 @@ class Config:
         if self.others > self.writings - self.inner.steps:
             left = self.writings - self.inner.steps
             raise ValueError(f"others: at most the {left} writings not learnt from, not {self.others}")
-        if not self.remember and self.classes < 2 and self.learner in ("anml", "oml"):
+        if self.alone and self.classes < 2:
             raise ValueError("remember: at least 1 where classes is 1, as an output alone is right, not 0")
         if self.further > MOST_FURTHER:
             raise ValueError(f"further: at most {MOST_FURTHER}, not {self.further}")
@@ -127,6 +125,11 @@ class Config:
             raise ValueError(f"classes: at most the {len(self.known)} to train on, not {self.classes}")
         if self.world.size < 18:
             raise ValueError(f"world.size: at least 18 for three convolutions, not {self.world.size}")
+
+    @property
+    def alone(self) -> bool:
+        """The head has outputs for the classes of a sequence and no others."""
+        return not self.remember and self.learner in ("anml", "oml")
 
     @property
     def known(self) -> np.ndarray:
@@ -198,8 +201,7 @@ class ANML:
             convolutions = self._convolutions(layers, width)
             gate = (convolutions, drawn(last, (width * self._places, self.features_count)))
         body = self._convolutions(jax.random.split(seeing, 3), config.filters)
-        alone = not config.remember and config.learner in ("anml", "oml")
-        head = self._head(answering, config.classes if alone else len(config.known))
+        head = self._head(answering, config.classes if config.alone else len(config.known))
         start = Weights(gate, body, head)
         return jax.device_get(State(0, start, self._adam.init(start), jax.random.key_data(testing)))
 
@@ -358,18 +360,7 @@ class ANML:
         return (*hidden, jax.tree.map(jnp.zeros_like, last) if self.config.reset == "zero" else last)
 
     def _seen(self, layers: Any, images: Any) -> Any:
-        """f32[B, H * W * filters] of images f32[B, size, size].
-
-        A processor goes through two at a time, and again for the gradient: what a core's cache holds is done
-        sooner twice than what it does not is done once.
-        """
-        together = TOGETHER if jax.default_backend() == "cpu" else ELSEWHERE
-        if len(images) <= together:
-            return self._convolved(layers, images)
-        one = jax.checkpoint(lambda image: self._convolved(layers, image[None])[0])
-        return jax.lax.map(one, images, batch_size=together)
-
-    def _convolved(self, layers: Any, images: Any) -> Any:
+        """f32[B, H * W * filters] of images f32[B, size, size]."""
         x = images[..., None]
         for depth, (filters, bias, *scale) in enumerate(layers):
             # Within a scan JAX's own convolution takes ten times as long on a CPU.
@@ -496,9 +487,9 @@ class ANML:
             """The head before an exam of `images` u8[C, K, size, size], and features of what is to be learnt
             from and to be asked for, f32[C, K, F]."""
             count, each = images.shape[:2]
-            features = self._level(self.features(start, _scaled(images.reshape(-1, *images.shape[2:])))[1])
+            features = self._level(self._in_chunks(start, images.reshape(-1, *images.shape[2:]))[1])
             if self.config.standardised:
-                others = self._level(self.features(start, _scaled(known))[1])
+                others = self._level(self._in_chunks(start, known)[1])
                 # Units that hardly ever fire are not to count for more than the others.
                 unit = others.std(0) + 0.1 * others.std()
                 features = (features - others.mean(0)) / unit
@@ -536,10 +527,19 @@ class ANML:
     @cached_property
     def _firing(self) -> Any:
         def firing(start: Weights, images: Any) -> Any:
-            both = self.features(start, _scaled(images))
+            both = self._in_chunks(start, images)
             return tuple(features > ACTIVE * features.max(-1, keepdims=True) for features in both)
 
         return jax.jit(firing)
+
+    def _in_chunks(self, start: Weights, images: Any) -> tuple[Any, Any]:
+        """Features of u8[B, size, size] before and after the gate. All at once would take too much memory."""
+        count = len(images)
+        whole = jnp.pad(images, [(0, -count % CHUNK), (0, 0), (0, 0)])
+        chunks = whole.reshape(-1, CHUNK, *images.shape[1:])
+        both = jax.lax.map(lambda some: self.features(start, _scaled(some)), chunks)
+        before, after = (part.reshape(len(whole), -1)[:count] for part in both)
+        return before, after
 
     def _linear(self, head: Any, x: Any, y: Any, rate: Any) -> Any:
         """One layer after a step on each of `x` f32[B, F] in turn.

@@ -113,9 +113,7 @@ class Config:
 
     train: Train = "tasks"  # plain: the course on which nothing is changed; nothing: first weights stay
     judged: int = 1  # episodes that say what an adaptation came to
-    iterations: int = (
-        10  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
-    )
+    iterations: int = 10  # meta-iterations before each test; by --config alone, as the flag bounds the run
     trials: int = 4  # adaptations to each held-out task
     test_episodes: int = 4  # after every inner step of each
     batch: int = 4096  # episodes in one call

@@ -65,9 +65,7 @@ class Config:
     filters: int = 64  # the network for images, of each of its four blocks
     halves: Halves = "stride"  # what makes its images smaller: stride as for Omniglot, pool for miniImageNet
     part: Part = "test"  # of the images' classes, that they are judged on; valid: those to choose by
-    iterations: int = (
-        1000  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
-    )
+    iterations: int = 1000  # meta-iterations in a step; by --config alone, as the flag bounds the run
     shards: int = 1  # parts of its tasks, each on a core of its own where there are as many
     test_tasks: int = 600  # the same ones throughout a run, drawn apart from those to learn on
     test_queries: int = 100

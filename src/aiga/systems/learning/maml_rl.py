@@ -54,9 +54,7 @@ class Config:
     rate: float = 0.001  # Adam's, of what is learnt
     clip: float = 0.2  # how far the ratio of the episodes judged may leave 1
     passes: int = 5  # of Adam over the same episodes
-    iterations: int = (
-        10  # meta-iterations in a step; to be set in a --config file, as --iterations bounds the run
-    )
+    iterations: int = 10  # meta-iterations before each test; by --config alone, as the flag bounds the run
     trials: int = 4  # adaptations to each held-out task
     test_episodes: int = 4  # after every inner step of each, by the likeliest actions
     inner: inner_loop.Config = field(default_factory=inner_loop.Config)
