@@ -12,9 +12,9 @@ from aiga.brains.convolution import convolve, pooled
 def test_convolution_is_that_of_jax(window, stride, padding):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(2, 11, 9, 3)).astype(np.float32)
-    filters = rng.normal(size=(*window, 3, 4)).astype(np.float32)
+    filters = rng.normal(size=(4, *window, 3)).astype(np.float32)
     wanted = jax.lax.conv_general_dilated(
-        image, filters, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        image, filters, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "OHWI", "NHWC")
     )
     np.testing.assert_allclose(convolve(image, filters, stride, padding), wanted, atol=1e-4)
     np.testing.assert_allclose(convolve(image[0], filters, stride, padding), wanted[0], atol=1e-4)
@@ -22,9 +22,9 @@ def test_convolution_is_that_of_jax(window, stride, padding):
 
 def test_images_that_do_not_fit_are_refused_by_name():
     with pytest.raises(ValueError, match="image: 3 channels"):
-        convolve(jnp.zeros((5, 5, 1)), jnp.zeros((3, 3, 3, 2)))
+        convolve(jnp.zeros((5, 5, 1)), jnp.zeros((2, 3, 3, 3)))
     with pytest.raises(ValueError, match=r"image: at least \[3, 3\]"):
-        convolve(jnp.zeros((2, 5, 3)), jnp.zeros((3, 3, 3, 2)))
+        convolve(jnp.zeros((2, 5, 3)), jnp.zeros((2, 3, 3, 3)))
 
 
 def test_pooling_takes_the_largest_and_leaves_what_is_over():

@@ -90,7 +90,7 @@ def test_the_network_is_its_layers_by_jaxs_own_convolutions(halves: Any) -> None
     for filters, scale, shift in weights[:-1]:
         step = 2 if halves == "stride" else 1
         signal = jax.lax.conv_general_dilated(
-            signal, filters, (step, step), [(1, 1)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            signal, filters, (step, step), [(1, 1)] * 2, dimension_numbers=("NHWC", "OHWI", "NHWC")
         )
         mean, variance = np.mean(signal, (0, 1, 2)), np.var(signal, (0, 1, 2))
         signal = np.maximum((signal - mean) / np.sqrt(variance + EPSILON) * scale + shift, 0)
@@ -432,7 +432,7 @@ def test_a_rivals_weights_come_in_our_order_of_axes(tmp_path: Path, monkeypatch:
     *blocks, (matrix, bias) = experiment._theirs(first, 3, 2).start
     for k, (filters, scale, shift) in enumerate(blocks):
         for d, c, y, x in ((0, 0, 0, 1), (1, 0, 2, 0), (63, -1, 1, 2)):
-            assert filters[y, x, c, d] == np.float32(theirs[3 * k][d, c, y, x])
+            assert filters[d, y, x, c] == np.float32(theirs[3 * k][d, c, y, x])
         np.testing.assert_array_equal([scale, shift], np.float32(theirs[3 * k + 1 : 3 * k + 3]))
     assert matrix[7, 2] == np.float32(theirs[-2][2, 7]) and bias[4] == np.float32(theirs[-1][4])
     shapes = [jax.tree.map(np.shape, start) for start in (first.start, (*blocks, (matrix, bias)))]

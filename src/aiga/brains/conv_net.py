@@ -58,7 +58,7 @@ class ConvNet:
         return high, wide
 
     def init(self, key: jax.Array) -> tuple[tuple[jax.Array, ...], ...]:
-        """Blocks of filters f32[3, 3, F, filters], scale f32[filters] and shift f32[filters], then matrix and
+        """Blocks of filters f32[filters, 3, 3, F], scale f32[filters] and shift f32[filters], then matrix and
         bias: normal numbers of variance 1 / (3 inputs of a unit), scales 1, the rest 0. Normalisation
         undoes the size of filters, but a step turns small ones further, and learning begins faster.
         """
@@ -69,7 +69,7 @@ class ConvNet:
                 one, (3, 3, seen, self.filters), jnp.float32
             )
             scale, shift = jnp.ones(self.filters, jnp.float32), jnp.zeros(self.filters, jnp.float32)
-            body.append((filters, scale, shift))
+            body.append((jnp.moveaxis(filters, -1, 0), scale, shift))
             seen = self.filters
         if self.halves == "pool":
             seen *= int(np.prod(self.left))

@@ -62,7 +62,7 @@ def _theirs(first: Meta, seed: int, iterations: int) -> Meta:
         ask(CASE, iterations=iterations, seed=seed, weights=str(file))
         with np.load(file) as stored:
             *blocks, matrix, bias = (stored[name] for name in stored.files)
-    body = [(blocks[k].transpose(2, 3, 1, 0), *blocks[k + 1 : k + 3]) for k in range(0, len(blocks), 3)]
+    body = [(blocks[k].transpose(0, 2, 3, 1), *blocks[k + 1 : k + 3]) for k in range(0, len(blocks), 3)]
     start = jax.tree.map(lambda leaf: np.ascontiguousarray(leaf, np.float32), (*body, (matrix.T, bias)))
     return replace(first, start=start)
 

@@ -139,7 +139,7 @@ class Config:
 
 
 class Weights(NamedTuple):
-    """Of both networks. A layer of convolution is filters f32[3, 3, in, out] and biases f32[out], and scales
+    """Of both networks. A layer of convolution is filters f32[out, 3, 3, in] and biases f32[out], and scales
     f32[out] where channels are normalised; a layer of the others W f32[in, out] and b f32[out]."""
 
     gate: Any  # three convolutions and one layer to the F features; () where there is no gate
@@ -349,7 +349,8 @@ class ANML:
     def _convolutions(self, keys: Any, filters: int) -> Any:
         layers = []
         for key, channels in zip(keys, (1, filters, filters), strict=True):
-            layer = drawn(key, (3, 3, channels, filters))
+            weights, bias = drawn(key, (3, 3, channels, filters))
+            layer = jnp.moveaxis(weights, -1, 0), bias
             layers.append((*layer, jnp.ones(filters, jnp.float32)) if self.config.normalised else layer)
         return tuple(layers)
 

@@ -246,18 +246,18 @@ class MAML:
         meta, adam, iteration = now
         importance = self._importance(iteration)
 
-        def slope(key: Key) -> Any:
+        def slope(key: Key) -> tuple[Any, Any]:
             drawing, finding = jax.random.split(key)
             train, valid = self._lessons.draw(drawing, material, self.config.queries)
             if not self.config.inner.steps:
                 # Who learns no task has these examples to learn from too.
                 valid = jax.tree.map(lambda *both: jnp.concatenate(both), train, valid)
-            return self._loop.gradient(meta, finding, train, valid, importance)
+            found, loss = self._loop.gradient(meta, finding, train, valid, importance)
+            return self._learnt(found), loss
 
         count = self.config.tasks
         mine = jax.random.split(key, count).reshape(self.config.shards, -1)[jax.lax.axis_index(AXIS)]
-        slopes, losses = self._for_each(slope, mine)
-        mean, loss = summed(jax.tree.map(lambda each: each.sum(0) / count, (self._learnt(slopes), losses)))
+        mean, loss = summed(jax.tree.map(lambda total: total / count, self._total(slope, mine)))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes number types
             stride, adam = self._adam.update(mean, adam)
         moved = jax.tree.map(lambda w, d: w - self.config.rate * d, self._learnt(meta), stride)
@@ -268,7 +268,20 @@ class MAML:
         """`task` of every key, side by side; of `large` ones a processor does one alone, a GPU some."""
         if not self._lessons.large:
             return jax.vmap(task)(keys)
-        return jax.lax.map(task, keys, batch_size=None if jax.default_backend() == "cpu" else ABREAST)
+        return jax.lax.map(task, keys, batch_size=None if self._alone else ABREAST)
+
+    def _total(self, task: Any, keys: Any) -> Any:
+        """The sum over all keys of what `task` comes to."""
+        if not self._alone:
+            return jax.tree.map(lambda each: each.sum(0), self._for_each(task, keys))
+        # One after the other, as all of them would not stay in a core's cache.
+        shapes = jax.eval_shape(task, keys[0])
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return jax.lax.scan(lambda sofar, key: (jax.tree.map(jnp.add, sofar, task(key)), None), nothing, keys)[0]
+
+    @property
+    def _alone(self) -> bool:
+        return self._lessons.large and jax.default_backend() == "cpu"
 
     @cached_property
     def _learn(self) -> Any:
