@@ -2,10 +2,10 @@
 
 A program of its own for a Python that has PyTorch and learn2learn, and need not have aiga. It reads from
 standard input one line of JSON after the other, {"case": a `meta.Case` as data, "images": path of
-u8[C, I, H, W, 1] or null, "seconds": how long}, and answers each with {"rate": tasks per second of processor
-time}. A case is set up once; what the first meta-iteration costs does not count. Where it says {"case",
-"images", "iterations": how many, "seed", "weights": path} in their place, so many meta-iterations are learnt
-from the seed, and the weights, in PyTorch's order, put into that NumPy file.
+u8[C, I, H, W, 1] or null, "seconds": how long}, and answers each with {"rate": tasks per second}. A case is
+set up once; what the first meta-iteration costs does not count. Where it says {"case", "images",
+"iterations": how many, "seed", "weights": path} in their place, so many meta-iterations are learnt from the
+seed, by one thread, and the weights, in PyTorch's order, put into that NumPy file.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def loaded(asked: dict[str, Any]) -> Any:
 
 def trained(asked: dict[str, Any]) -> None:
     """Learns, and writes the weights down."""
+    torch.set_num_threads(1)
     maml, iterate = learner(asked["case"], loaded(asked), asked["seed"])
     for _ in range(asked["iterations"]):
         iterate()
@@ -108,7 +109,6 @@ def trained(asked: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     ready: dict[str, Callable[[], int]] = {}
     for line in sys.stdin:
         asked = json.loads(line)
@@ -120,8 +120,8 @@ def main() -> None:
         if name not in ready:
             _, ready[name] = learner(asked["case"], loaded(asked))
             ready[name]()
-        begun, done = time.process_time(), 0
-        while (spent := time.process_time() - begun) < asked["seconds"] or not done:
+        begun, done = time.perf_counter(), 0
+        while (spent := time.perf_counter() - begun) < asked["seconds"] or not done:
             done += ready[name]()
         print(json.dumps({"rate": done / spent}), flush=True)
 

@@ -118,11 +118,14 @@ def head(weights: Any) -> Any:
 @dataclass(frozen=True)
 class InnerLoop:
     """The learner of tasks. `loss(weights, examples)` is f32[], the same function for what is learnt from and
-    what is judged on; `rate` is for whoever calls `learn` without `meta`."""
+    what is judged on; `rate` is for whoever calls `learn` without `meta`. At most `unrolled` steps that have
+    a slope are compiled one after the other, without a loop: large networks learn faster so, and compile
+    longer."""
 
     loss: Loss
     config: Config = Config()
     rate: float = 0.01
+    unrolled: int = 1
 
     def init(self, key: Key, weights: Any) -> State:
         """The beginning of a task. Nothing here is random."""
@@ -199,7 +202,8 @@ class InnerLoop:
                 return now, None if importance is None else self.loss(now, valid)
 
             body = jax.checkpoint(step, prevent_cse=False) if self.config.checkpoint else step
-            weights, those = jax.lax.scan(body, weights, self._turns(train, count, first), length=count)
+            turns, whole = self._turns(train, count, first), count <= self.unrolled
+            weights, those = jax.lax.scan(body, weights, turns, length=count, unroll=whole)
             losses.append(those)
             first += count
         if importance is None or not self.config.steps:

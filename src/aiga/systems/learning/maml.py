@@ -38,6 +38,7 @@ SHOWN = 3  # sinusoids that it draws; of images it shows one task
 CLASSES = 5  # of that task, at most: an image of each to learn from and one to be told
 SIDE = 28  # pixels of such an image, at most
 ABREAST = 32  # large tasks side by side on a GPU
+WHOLE = 5  # inner steps of large tasks, at most, that are compiled without a loop
 Adapts = Literal["all", "head"]
 Losses = Literal["last", "every"]
 Part = Literal["valid", "test"]
@@ -222,7 +223,7 @@ class MAML:
 
     @cached_property
     def _loop(self) -> InnerLoop:
-        return InnerLoop(self._lessons.loss, self.config.inner)
+        return InnerLoop(self._lessons.loss, self.config.inner, unrolled=WHOLE if self._lessons.large else 1)
 
     def _learnt(self, meta: Meta) -> tuple[Any, ...]:
         """What Adam moves."""
@@ -277,7 +278,11 @@ class MAML:
         # One after the other, as all of them would not stay in a core's cache.
         shapes = jax.eval_shape(task, keys[0])
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        return jax.lax.scan(lambda sofar, key: (jax.tree.map(jnp.add, sofar, task(key)), None), nothing, keys)[0]
+
+        def add(sofar: Any, key: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, sofar, task(key)), None
+
+        return jax.lax.scan(add, nothing, keys)[0]
 
     @property
     def _alone(self) -> bool:
