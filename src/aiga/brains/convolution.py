@@ -10,13 +10,11 @@ C channels, D filters.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-
-WINDOW = -4, -2  # the axes of a window that is pooled
 
 
 def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax.Array:
@@ -53,26 +51,26 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
 def pooled(image: Any, size: int = 2) -> jax.Array:
     """The largest of every `size` x `size` pixels of f32[..., H, W, C]; what is left over at the edges
     does not count."""
-    return _windows(image, size).max(WINDOW)
+    return reduce(jnp.maximum, _window(image, size))
 
 
 @pooled.defjvp
 def _pooled_jvp(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
     """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are,
     which is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
-    largest = pooled(images[0], size)
     # What is near has no slope, or a second derivative would go through `max` after all.
-    fixed = jax.lax.stop_gradient(images[0])
-    pixels, change = _windows(fixed, size), _windows(changes[0], size)
-    scale = jnp.abs(pixels).max(WINDOW, keepdims=True)
-    near = pixels >= pixels.max(WINDOW, keepdims=True) - 1e-6 * scale
-    count = jnp.maximum(near.sum(WINDOW, dtype=pixels.dtype), 1)
-    return largest, jnp.where(near, change, 0).sum(WINDOW) / count
+    pixels = _window(jax.lax.stop_gradient(images[0]), size)
+    least = reduce(jnp.maximum, pixels) - 1e-6 * reduce(jnp.maximum, map(jnp.abs, pixels))
+    near = [pixel >= least for pixel in pixels]
+    count = sum(each.astype(least.dtype) for each in near)
+    change = sum(
+        jnp.where(each, moved, 0) for each, moved in zip(near, _window(changes[0], size), strict=True)
+    )
+    return pooled(images[0], size), change / jnp.maximum(count, 1)
 
 
-def _windows(image: Any, size: int) -> Any:
-    """f32[..., H // size, size, W // size, size, C]."""
-    *rows, height, width, channels = image.shape
-    high, wide = height // size, width // size
-    kept = image[..., : high * size, : wide * size, :]
-    return kept.reshape(*rows, high, size, wide, size, channels)
+def _window(image: Any, size: int) -> list[Any]:
+    """Each pixel of a window, f32[..., H // size, W // size, C] of all windows."""
+    *_, height, width, _ = image.shape
+    high, wide = height // size * size, width // size * size
+    return [image[..., y:high:size, x:wide:size, :] for y in range(size) for x in range(size)]
