@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aiga.brains.conv_net import EPSILON, ConvNet
+from aiga.brains.conv_net import ConvNet
+from aiga.brains.convolution import EPSILON
 from aiga.cli import main
 from aiga.experiments import few_shot as experiment
 from aiga.learners import inner_loop

@@ -17,10 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aiga.brains.convolution import convolve, pooled
+from aiga.brains.convolution import convolve, normalised, pooled
 
 Halves = Literal["stride", "pool"]
-EPSILON = 1e-5  # added to the variance
 
 
 @dataclass(frozen=True)
@@ -88,15 +87,8 @@ class ConvNet:
         signal = observation
         for filters, scale, shift in body:
             signal = convolve(signal, filters, 2 if self.halves == "stride" else 1, padding=1)
-            signal = jax.nn.relu(normalised(signal) * scale + shift)
+            signal = jax.nn.relu(normalised(signal, (0, 1, 2), scale) + shift)
             signal = pooled(signal) if self.halves == "pool" else signal
         count = signal.shape[0]
         flat = signal.reshape(count, -1) if self.halves == "pool" else signal.mean((1, 2))
         return flat @ matrix + bias, memory
-
-
-def normalised(signal: Any) -> jax.Array:
-    """f32[..., C] with mean 0 and variance 1 in every channel, over all other axes."""
-    axes = tuple(range(signal.ndim - 1))
-    centred = signal - signal.mean(axes)
-    return centred * jax.lax.rsqrt((centred * centred).mean(axes) + EPSILON)

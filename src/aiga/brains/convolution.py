@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+EPSILON = 1e-5  # added to a variance
+
 
 def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax.Array:
     """`filters` f32[D, h, w, C] laid over `image` f32[..., H, W, C], `padding` zeros around it:
@@ -67,6 +69,14 @@ def _pooled_jvp(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any
         jnp.where(each, moved, 0) for each, moved in zip(near, _window(changes[0], size), strict=True)
     )
     return pooled(images[0], size), change / jnp.maximum(count, 1)
+
+
+def normalised(signal: Any, axes: tuple[int, ...], scale: Any = 1.0) -> jax.Array:
+    """f32[...] with mean 0 and variance 1 over `axes`, `scale` times as large."""
+    centred = signal - signal.mean(axes, keepdims=True)
+    variance = (centred * centred).mean(axes, keepdims=True)
+    # One factor, so that all of the signal is gone through once.
+    return centred * (jax.lax.rsqrt(variance + EPSILON) * scale)
 
 
 def _window(image: Any, size: int) -> list[Any]:

@@ -46,7 +46,7 @@ import numpy as np
 import optax
 
 from aiga.brains import MLP
-from aiga.brains.convolution import convolve, pooled
+from aiga.brains.convolution import convolve, normalised, pooled
 from aiga.interfaces import Array, Event, Key
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import UNROLLED, InnerLoop, Meta
@@ -367,8 +367,7 @@ class ANML:
             # Within a scan JAX's own convolution takes ten times as long on a CPU.
             x = convolve(x, filters)
             if scale:
-                mean, variance = x.mean((-3, -2), keepdims=True), x.var((-3, -2), keepdims=True)
-                x = (x - mean) * jax.lax.rsqrt(variance + 1e-5) * scale[0]
+                x = normalised(x, (-3, -2), scale[0])
             # The rectifier comes after the pooling, which it commutes with, and has a quarter of the work.
             x = jax.nn.relu((pooled(x) if depth < 2 else x) + bias)
         return x.reshape(len(images), -1)
@@ -385,10 +384,7 @@ class ANML:
 
     def _level(self, features: Any) -> Any:
         """What the layers after the features are given."""
-        if not self.config.levelled:
-            return features
-        mean, variance = features.mean(-1, keepdims=True), features.var(-1, keepdims=True)
-        return (features - mean) * jax.lax.rsqrt(variance + 1e-5)
+        return normalised(features, (-1,)) if self.config.levelled else features
 
     def _answers(self, head: Any, features: Any) -> Any:
         sizes = (head[0][0].shape[0], *(bias.shape[0] for _, bias in head))
