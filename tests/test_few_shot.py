@@ -406,6 +406,18 @@ def test_tasks_are_the_same_however_many_are_side_by_side(
         keys = jax.random.split(KEY, count)
         found = system._for_each(jax.random.uniform, keys)
         np.testing.assert_array_equal(found, jax.vmap(jax.random.uniform)(keys))
+        total = system._total(jax.random.uniform, keys)
+        np.testing.assert_allclose(total, found.sum(), rtol=1e-5)
+
+
+def test_a_run_with_filters_in_another_order_does_not_go_on() -> None:
+    small = maml.MAML(SMALL)
+    begun = small.init(KEY)
+    small.fits(begun)
+    (filters, *rest), *layers = begun.meta.start
+    turned = replace(begun.meta, start=((np.moveaxis(filters, 0, -1), *rest), *layers))
+    with pytest.raises(ValueError, match=r"^weights: of other shapes; .*another version"):
+        small.fits(replace(begun, meta=turned))
 
 
 RIVAL = """#!{python}

@@ -119,8 +119,8 @@ class System(Protocol[S]):
     the state with candidate `id`, plain data drawn from environment `parent` (or None). ValueError, in one
     line, where it cannot be used. The event that decides on it, a birth or a rejection, carries `candidate`.
 
-    A system that reads files may have `fits(state)`: ValueError, in one line, where a stored state cannot go
-    on with what they hold now.
+    A system may have `fits(state)`: ValueError, in one line, where a stored state cannot go on with what its
+    files hold now, or with this version of the system.
     """
 
     def init(self, key: Key) -> S: ...

@@ -115,6 +115,15 @@ def head(weights: Any) -> Any:
     return type(weights)([*(alike(layer, 0.0) for layer in body), alike(last, 1.0)])
 
 
+def check_shapes(weights: Any, start: Callable[[Key], Any]) -> None:
+    """ValueError where stored `weights` have other shapes than those that `start` draws now."""
+    wanted = jax.eval_shape(start, jax.random.key(0))
+    if [np.shape(leaf) for leaf in jax.tree.leaves(weights)] != [
+        leaf.shape for leaf in jax.tree.leaves(wanted)
+    ]:
+        raise ValueError("weights: of other shapes; this run began with another version of aiga")
+
+
 @dataclass(frozen=True)
 class InnerLoop:
     """The learner of tasks. `loss(weights, examples)` is f32[], the same function for what is learnt from and

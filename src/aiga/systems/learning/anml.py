@@ -192,18 +192,13 @@ class ANML:
 
     def init(self, key: Key) -> State:
         """Weights as He et al. 2015 (arXiv 1502.01852) draw them for rectifiers, biases 0, scales 1."""
-        config = self.config
-        gating, seeing, answering, testing = jax.random.split(key, 4)
-        gate: Any = ()
-        if config.learner == "anml":
-            *layers, last = jax.random.split(gating, 4)
-            width = config.gate_filters
-            convolutions = self._convolutions(layers, width)
-            gate = (convolutions, drawn(last, (width * self._places, self.features_count)))
-        body = self._convolutions(jax.random.split(seeing, 3), config.filters)
-        head = self._head(answering, config.classes if config.alone else len(config.known))
-        start = Weights(gate, body, head)
+        start = self._begin(key)
+        *_, testing = jax.random.split(key, 4)
         return jax.device_get(State(0, start, self._adam.init(start), jax.random.key_data(testing)))
+
+    def fits(self, state: State) -> None:
+        """ValueError for weights of another network."""
+        inner_loop.check_shapes(state.start, self._begin)
 
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`iterations` meta-iterations; whenever `test_every` of them are over, the meta-test of `sizes`."""
@@ -345,6 +340,19 @@ class ANML:
         return jnp.asarray(glyphs.images(config.world, config.known, np.arange(config.writings)))
 
     # The networks.
+
+    def _begin(self, key: Key) -> Weights:
+        config = self.config
+        gating, seeing, answering, _ = jax.random.split(key, 4)
+        gate: Any = ()
+        if config.learner == "anml":
+            *layers, last = jax.random.split(gating, 4)
+            width = config.gate_filters
+            convolutions = self._convolutions(layers, width)
+            gate = (convolutions, drawn(last, (width * self._places, self.features_count)))
+        body = self._convolutions(jax.random.split(seeing, 3), config.filters)
+        head = self._head(answering, config.classes if config.alone else len(config.known))
+        return Weights(gate, body, head)
 
     def _convolutions(self, keys: Any, filters: int) -> Any:
         layers = []

@@ -156,7 +156,9 @@ class MAML:
             self._lessons.check(self.config.queries, self.config.test_queries)
 
     def fits(self, state: State) -> None:
-        """ValueError, naming `task`, where the images are not those that the run began with."""
+        """ValueError, naming `task`, where the images are not those that the run began with, and for weights
+        of another network."""
+        inner_loop.check_shapes(state.meta.start, self._lessons.start)
         if state.data != self._lessons.data:
             raise ValueError(f"task: {self.config.task}: not the images that this run began with")
 
