@@ -8,11 +8,12 @@ import pytest
 from aiga.brains.convolution import convolve, pooled
 
 
+@pytest.mark.parametrize("count", [4, 40])  # fewer filters than a window has numbers, and more
 @pytest.mark.parametrize(("window", "stride", "padding"), [((3, 3), 1, 0), ((3, 3), 2, 1), ((2, 5), 3, 2)])
-def test_convolution_is_that_of_jax(window, stride, padding):
+def test_convolution_is_that_of_jax(window, stride, padding, count):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(2, 11, 9, 3)).astype(np.float32)
-    filters = rng.normal(size=(4, *window, 3)).astype(np.float32)
+    filters = rng.normal(size=(count, *window, 3)).astype(np.float32)
     wanted = jax.lax.conv_general_dilated(
         image, filters, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "OHWI", "NHWC")
     )

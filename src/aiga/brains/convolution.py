@@ -10,6 +10,7 @@ C channels, D filters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -31,14 +32,8 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
     sizes = [size + 2 * padding for size in image.shape[-3:-1]]
     if any(size < least for size, least in zip(sizes, window, strict=True)):
         raise ValueError(f"image: at least {window} with its padding, not {sizes}")
-    (height, width) = ((size - least) // stride for size, least in zip(sizes, window, strict=True))
     around = [(0, 0)] * (image.ndim - 3) + [(padding, padding)] * 2 + [(0, 0)]
-    wide = jnp.pad(image, around)
-    patches = [
-        wide[..., y : y + height * stride + 1 : stride, x : x + width * stride + 1 : stride, :]
-        for y in range(window[0])
-        for x in range(window[1])
-    ]
+    patches = _window(jnp.pad(image, around), window, stride)
     seen, matrix = jnp.concatenate(patches, -1), filters.reshape(count, -1)
     rows = seen.reshape(-1, matrix.shape[1])
     if matrix.shape[1] < count:
@@ -49,28 +44,6 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
     return product.reshape(*seen.shape[:-1], count)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
-def pooled(image: Any, size: int = 2) -> jax.Array:
-    """The largest of every `size` x `size` pixels of f32[..., H, W, C]; what is left over at the edges
-    does not count."""
-    return reduce(jnp.maximum, _window(image, size))
-
-
-@pooled.defjvp
-def _pooled_jvp(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
-    """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are,
-    which is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
-    # What is near has no slope, or a second derivative would go through `max` after all.
-    pixels = _window(jax.lax.stop_gradient(images[0]), size)
-    least = reduce(jnp.maximum, pixels) - 1e-6 * reduce(jnp.maximum, map(jnp.abs, pixels))
-    near = [pixel >= least for pixel in pixels]
-    count = sum(each.astype(least.dtype) for each in near)
-    change = sum(
-        jnp.where(each, moved, 0) for each, moved in zip(near, _window(changes[0], size), strict=True)
-    )
-    return pooled(images[0], size), change / jnp.maximum(count, 1)
-
-
 def normalised(signal: Any, axes: tuple[int, ...], scale: Any = 1.0) -> jax.Array:
     """f32[...] with mean 0 and variance 1 over `axes`, `scale` times as large."""
     centred = signal - signal.mean(axes, keepdims=True)
@@ -79,8 +52,35 @@ def normalised(signal: Any, axes: tuple[int, ...], scale: Any = 1.0) -> jax.Arra
     return centred * (jax.lax.rsqrt(variance + EPSILON) * scale)
 
 
-def _window(image: Any, size: int) -> list[Any]:
-    """Each pixel of a window, f32[..., H // size, W // size, C] of all windows."""
-    *_, height, width, _ = image.shape
-    high, wide = height // size * size, width // size * size
-    return [image[..., y:high:size, x:wide:size, :] for y in range(size) for x in range(size)]
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def pooled(image: Any, size: int = 2) -> jax.Array:
+    """The largest of every `size` x `size` pixels of f32[..., H, W, C]; what is left over at the edges
+    does not count."""
+    return reduce(jnp.maximum, _window(image, (size, size), size))
+
+
+@pooled.defjvp
+def _pooled_jvp(size: int, images: tuple[Any], changes: tuple[Any]) -> tuple[Any, Any]:
+    """JAX's own gradient of `max` looks for pixels that are equal to it and divides by how many there are,
+    which is not a number where XLA works out a pixel twice, rounded in two ways. So near is enough."""
+    # What is near has no slope, or a second derivative would go through `max` after all.
+    pixels = _window(jax.lax.stop_gradient(images[0]), (size, size), size)
+    least = reduce(jnp.maximum, pixels) - 1e-6 * reduce(jnp.maximum, map(jnp.abs, pixels))
+    near = [pixel >= least for pixel in pixels]
+    count = sum(each.astype(least.dtype) for each in near)
+    moved = _window(changes[0], (size, size), size)
+    change = sum(jnp.where(each, move, 0) for each, move in zip(near, moved, strict=True))
+    return pooled(images[0], size), change / jnp.maximum(count, 1)
+
+
+def _window(image: Any, sizes: Sequence[int], stride: int) -> list[Any]:
+    """Each of the h w pixels of a window, of all windows so far apart:
+    f32[..., (H - h) // stride + 1, (W - w) // stride + 1, C]."""
+    high, wide = (
+        (have - size) // stride * stride + 1 for have, size in zip(image.shape[-3:-1], sizes, strict=True)
+    )
+    return [
+        image[..., y : y + high : stride, x : x + wide : stride, :]
+        for y in range(sizes[0])
+        for x in range(sizes[1])
+    ]

@@ -118,9 +118,8 @@ def head(weights: Any) -> Any:
 def check_shapes(weights: Any, start: Callable[[Key], Any]) -> None:
     """ValueError where stored `weights` have other shapes than those that `start` draws now."""
     wanted = jax.eval_shape(start, jax.random.key(0))
-    if [np.shape(leaf) for leaf in jax.tree.leaves(weights)] != [
-        leaf.shape for leaf in jax.tree.leaves(wanted)
-    ]:
+    found, wanted = ([np.shape(leaf) for leaf in jax.tree.leaves(each)] for each in (weights, wanted))
+    if found != wanted:
         raise ValueError("weights: of other shapes; this run began with another version of aiga")
 
 

@@ -277,7 +277,7 @@ class MAML:
         """The sum over all keys of what `task` comes to."""
         if not self._alone:
             return jax.tree.map(lambda each: each.sum(0), self._for_each(task, keys))
-        # One after the other, as all of them would not stay in a core's cache.
+        # One by one: where XLA has several threads it is slow to add up many large ones.
         shapes = jax.eval_shape(task, keys[0])
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
