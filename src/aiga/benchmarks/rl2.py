@@ -29,7 +29,7 @@ UNIT = "training steps/s"
 
 
 def ours() -> tuple[Callable[[], float], float]:
-    """Steps a second of the default configuration, whenever it is asked for, and the seconds compiling took."""
+    """Steps a second of the default configuration, whenever asked for, and what compiling took, in s."""
     import jax
 
     from aiga.systems.learning.rl2 import RL2, Config
