@@ -130,6 +130,18 @@ def test_the_meta_gradient_is_what_finite_differences_say(learner: Any, changes:
         assert found == pytest.approx(float(worth(1e-7) - worth(-1e-7)) / 2e-7, rel=1e-4)
 
 
+def test_a_few_images_at_a_time_are_the_same_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one core has them; and so is what the outer loop learns by them."""
+    found = []
+    for cramped in (False, True):
+        monkeypatch.setattr(ANML, "_cramped", cramped)
+        system = ANML(replace(TINY, normalised=True))
+        start = system.init(KEY).start
+        slope = jax.jit(jax.grad(system.worth))(start, X, Y)
+        found.append((jax.jit(system.features)(start, X), slope))
+    close(*found)
+
+
 @pytest.mark.parametrize("reset", ["random", "zero"])
 def test_classes_are_forgotten_and_no_others(reset: Any) -> None:
     system = ANML(replace(TINY, reset=reset, hidden=(6,)))

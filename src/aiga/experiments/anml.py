@@ -158,7 +158,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         minutes=600,
     ),
     "anml-sequence": Experiment(
-        "OML in sequences of fifty classes against networks as wide and trained as long, as in `anml`",
+        "OML in sequences of 75 classes against networks as wide and trained as long, as in `anml`",
         SEQUENCE,
         forgetting,
         _draw,

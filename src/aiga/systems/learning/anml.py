@@ -55,7 +55,8 @@ from aiga.worlds import glyphs
 Learner = Literal["anml", "oml", "pretrained", "random"]
 Part = Literal["valid", "test"]
 LEARN, ASK = 15, 5  # writings of a class in the meta-test: to learn from, and others to be asked for
-CHUNK = 100  # images whose features are found at a time
+CHUNK = 100  # images whose features are found at a time in a meta-test
+FEW = 5  # images whose features stay in a core's cache
 MOST_FURTHER = 10_000  # alphabets, of half a megabyte each
 BLOCK = 60  # steps that share one pass through the weights
 ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
@@ -370,6 +371,18 @@ class ANML:
 
     def _seen(self, layers: Any, images: Any) -> Any:
         """f32[B, H * W * filters] of images f32[B, size, size]."""
+        if len(images) <= FEW or not self._cramped:
+            return self._convolved(layers, images)
+        # What is between layers stays in the cache; for the gradient it is found again, not fetched.
+        seen = jax.checkpoint(lambda image: self._convolved(layers, image[None])[0])
+        return jax.lax.map(seen, images, batch_size=FEW)
+
+    @property
+    def _cramped(self) -> bool:
+        """Whether one core has it all to do: more of them share out all images at once better than few."""
+        return self.config.normalised and jax.default_backend() == "cpu" and len(jax.devices()) == 1
+
+    def _convolved(self, layers: Any, images: Any) -> Any:
         x = images[..., None]
         for depth, (filters, bias, *scale) in enumerate(layers):
             # Within a scan JAX's own convolution takes ten times as long on a CPU.
