@@ -11,6 +11,7 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 # leaves them XLA's own), and what has been compiled is kept, as the command line keeps it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / "build/compiled")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Gymnasium's drawing opens a window and prints a greeting otherwise.
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"

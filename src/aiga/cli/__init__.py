@@ -61,6 +61,8 @@ def program() -> NoReturn:
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(caches):  # there are users without a home
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(caches, "aiga"))
+        # JAX keeps what took a second; what took less is most of it in a small run.
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         # A core computes what is spread over shards as a device of its own.
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(threads_here()))
