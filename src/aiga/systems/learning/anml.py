@@ -379,7 +379,8 @@ class ANML:
 
     @property
     def _cramped(self) -> bool:
-        """Whether one core has it all to do: more of them share out all images at once better than few."""
+        """Whether one core has it all to do: more of them share out all images at once better than few.
+        Without normalisation there is too little between layers for it to be worth while."""
         return self.config.normalised and jax.default_backend() == "cpu" and len(jax.devices()) == 1
 
     def _convolved(self, layers: Any, images: Any) -> Any:
