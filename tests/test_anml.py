@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aiga.experiments import anml as experiment
-from aiga.experiments.lab import Lab
+from aiga.experiments.lab import Lab, OutOfTime
 from aiga.learners import inner_loop
 from aiga.learners.inner_loop import InnerLoop, Meta
 from aiga.registry import SYSTEMS
@@ -329,6 +329,36 @@ def test_the_experiment_measures_every_arm(tmp_path: Path, monkeypatch: pytest.M
     better = max(values["accuracy 8"][arm][0] for arm in ("pretrained", "random"))
     wanted = values["accuracy 8"]["oml-linear"][0] - better
     assert f"| oml-linear | {wanted:.4g}" in said.split("More than the best control")[1]
+
+
+def test_seeds_abreast_come_to_what_each_comes_to_alone(tmp_path: Path) -> None:
+    """And go on from where they were stopped."""
+    ends = {}
+
+    def iterations(store: Store) -> dict[str, float]:
+        return {"iterations": store.summary().iteration}
+
+    def work(name: str, abreast: bool, most: int) -> None:
+        asked = iter(range(most))
+        with Lab(
+            tmp_path / name, "x", ("a",), range(3), 1, 600, 6, lambda: next(asked, None) is None,
+            unit="meta_iterations", abreast=abreast,
+        ) as lab:  # fmt: skip
+            for seeds in lab.groups(ANML):
+                lab.trials("a", seeds, system, TINY, iterations, name="anml")
+            assert lab.results.values()["iterations"]["a"] == {0: 3, 1: 3, 2: 3}
+            for seed in lab.seeds:
+                with Store.open(lab.folder_of("a", seed)) as store:
+                    ends[name, seed] = store.load()[1].arrays
+
+    system = ANML(TINY)
+    work("alone", False, 1000)
+    with pytest.raises(OutOfTime):
+        work("together", True, 5)
+    work("together", True, 1000)
+    for seed in range(3):
+        for leaf, array in ends["alone", seed].items():
+            np.testing.assert_allclose(ends["together", seed][leaf], array, rtol=1e-4, atol=1e-5)
 
 
 LEARNS = replace(

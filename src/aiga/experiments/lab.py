@@ -11,6 +11,7 @@ they measure is kept.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -21,6 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from aiga.experiments.abreast import Abreast
 from aiga.experiments.results import Results, table
 from aiga.interfaces import System
 from aiga.runs.codec import decode, plain, types_in
@@ -72,6 +74,7 @@ class Lab:
     say: Callable[[str], None] = lambda line: None
     unit: str = "steps"
     begun: float = field(default_factory=time.monotonic)
+    abreast: bool = field(default_factory=lambda: jax.default_backend() != "cpu")  # seeds of an arm
 
     def __post_init__(self) -> None:
         self.results = Results(self.folder / "results.db", self.experiment)
@@ -139,6 +142,40 @@ class Lab:
                 pool.shutdown(wait=False, cancel_futures=True)
         if late:
             raise OutOfTime
+
+    def groups(self, system: type[System[Any]]) -> list[range]:
+        """The seeds whose `trials` are to be run together: all where `system` can take steps `abreast` and
+        there is an accelerator, else each alone, so that what is known early is known of every arm."""
+        together = self.abreast and hasattr(system, "abreast")
+        return [self.seeds] if together else [range(seed, seed + 1) for seed in self.seeds]
+
+    def trials(
+        self, arm: str, seeds: range, system: System[Any], config: Any, measure: Measure, *, name: str
+    ) -> None:
+        """Runs a `trial` of each seed, step by step together where there are several; `measure` is asked for
+        one at a time."""
+        left = [seed for seed in seeds if not self.results.has(arm, seed)]
+        if len(left) < 2:
+            for seed in left:
+                self.trial(arm, seed, system, config, measure, name=name)
+            return
+        together, measuring = Abreast(system, len(left)), threading.Lock()
+
+        def one(seed: int) -> None:
+            def measured(store: Store) -> Mapping[str, float]:
+                together.leave()
+                with measuring:
+                    return measure(store)
+
+            try:
+                self.trial(arm, seed, together, config, measured, name=name)
+            except BaseException as error:
+                together.leave(error)
+                raise
+
+        with ThreadPoolExecutor(len(left)) as pool:
+            for done in [pool.submit(one, seed) for seed in left]:
+                done.result()
 
     def trial(
         self,

@@ -36,8 +36,9 @@ Axis letters: B images, C classes, F features, K writings, R rates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
@@ -63,6 +64,17 @@ ACTIVE = 0.01  # of the greatest feature of an image, from where on a unit fires
 LOOKS = 25  # within a sequence of classes, at most, for the page
 SHOWN_CLASSES, SHOWN_UNITS = 40, 128  # whose firing the page shows, at most
 WRITINGS = 9  # of each such class, so that on how many a unit fires is one digit
+
+
+def _known(world: glyphs.Config, further: int) -> np.ndarray:
+    """The classes to train on, i64[C, 2]."""
+    alphabets = world.alphabets + np.arange(further)
+    return glyphs.classes(world, np.concatenate([glyphs.split(world).train, alphabets]))
+
+
+@lru_cache(maxsize=2)  # thousands of classes take half a minute to draw
+def _images(world: glyphs.Config, further: int, writings: int) -> Any:
+    return jnp.asarray(glyphs.images(world, _known(world, further), np.arange(writings)))
 
 
 @dataclass(frozen=True)
@@ -135,8 +147,7 @@ class Config:
     @property
     def known(self) -> np.ndarray:
         """The classes to train on, i64[C, 2]."""
-        alphabets = self.world.alphabets + np.arange(self.further)
-        return glyphs.classes(self.world, np.concatenate([glyphs.split(self.world).train, alphabets]))
+        return _known(self.world, self.further)
 
 
 class Weights(NamedTuple):
@@ -203,13 +214,30 @@ class ANML:
 
     def step(self, key: Key, state: State) -> tuple[State, list[Event]]:
         """`iterations` meta-iterations; whenever `test_every` of them are over, the meta-test of `sizes`."""
+        if self.config.learner == "random":
+            return self._after(state, state.start, state.adam)
+        return self._after(state, *jax.device_get(self._learn(key, state.start, state.adam, self.images)))
+
+    def abreast(self, keys: Sequence[Key], states: Sequence[State]) -> list[tuple[State, list[Event]]]:
+        """`step` of several meta-learners that know nothing of each other, with one key each, all at once:
+        an accelerator has room for more than one. Rounding may differ from theirs alone."""
+        if self.config.learner == "random":
+            return [self.step(key, state) for key, state in zip(keys, states, strict=True)]
+        starts, adams = (
+            jax.tree.map(lambda *leaves: np.stack(leaves), *(getattr(state, name) for state in states))
+            for name in ("start", "adam")
+        )
+        learnt = jax.device_get(self._learn_abreast(jnp.stack(keys), starts, adams, self.images))
+        each = (jax.tree.map(lambda leaf, place=place: leaf[place], learnt) for place in range(len(states)))
+        return [self._after(state, *found) for state, found in zip(states, each, strict=True)]
+
+    def _after(self, state: State, start: Weights, adam: Any, loss: Any = None) -> tuple[State, list[Event]]:
+        """What comes of a step in which `start` and `adam` were learnt."""
         config, before = self.config, state.iteration
-        metrics: dict[str, Any] = {}
-        if config.learner != "random":
-            start, adam, loss = jax.device_get(self._learn(key, state.start, state.adam, self.images))
-            state, metrics = replace(state, start=start, adam=adam), {"loss": float(loss)}
-        state = replace(state, iteration=before + config.iterations)
-        metrics = {"meta_iterations": state.iteration, **metrics}
+        state = State(before + config.iterations, start, adam, state.test)
+        metrics: dict[str, Any] = {"meta_iterations": state.iteration}
+        if loss is not None:
+            metrics["loss"] = float(loss)
         if before // config.test_every == state.iteration // config.test_every:
             return state, [Event("metric", metrics)]
         (firing, shown), tests = self._fired(state), []
@@ -334,11 +362,10 @@ class ANML:
     def _loop(self) -> InnerLoop:
         return InnerLoop(self._loss, replace(self.config.inner, steps=self._steps))
 
-    @cached_property
+    @property
     def images(self) -> Any:
         """u8[C, K, size, size] to train on."""
-        config = self.config
-        return jnp.asarray(glyphs.images(config.world, config.known, np.arange(config.writings)))
+        return _images(self.config.world, self.config.further, self.config.writings)
 
     # The networks.
 
@@ -481,14 +508,19 @@ class ANML:
 
     @cached_property
     def _learn(self) -> Any:
-        def learn(key: Key, start: Weights, adam: Any, images: Any) -> tuple[Weights, Any, Any]:
-            keys = jax.random.split(key, self.config.iterations)
-            (start, adam), losses = jax.lax.scan(
-                lambda now, key: self._iterate(now, key, images), (start, adam), keys
-            )
-            return start, adam, losses.mean()
+        return jax.jit(self._learning)
 
-        return jax.jit(learn)
+    @cached_property
+    def _learn_abreast(self) -> Any:
+        return jax.jit(jax.vmap(self._learning, (0, 0, 0, None)))
+
+    def _learning(self, key: Key, start: Weights, adam: Any, images: Any) -> tuple[Weights, Any, Any]:
+        """After a step's meta-iterations, with their mean loss."""
+        keys = jax.random.split(key, self.config.iterations)
+        (start, adam), losses = jax.lax.scan(
+            lambda now, key: self._iterate(now, key, images), (start, adam), keys
+        )
+        return start, adam, losses.mean()
 
     # The meta-test.
 
