@@ -108,7 +108,10 @@ class ActorCritic:
         if not self.recurrent:
             return self._judge(weights, observations, observations)
         seen = remembered(weights.memory, memory, observations, begun)
-        return self._judge(weights, seen, self._read(seen))
+        # The gradient of a layer is a product over rows, which XLA turns around if they have two axes.
+        rows = seen.reshape(-1, self.recurrent)
+        judged = self._judge(weights, rows, self._read(rows))
+        return jax.tree.map(lambda leaf: leaf.reshape(*begun.shape, *leaf.shape[1:]), judged)
 
     def _read(self, seen: jax.Array) -> jax.Array:
         """What the critic is given of the LSTM's output."""

@@ -89,8 +89,11 @@ def _backward(saved: Any, slopes: Any) -> Any:
     nothing = jnp.zeros_like(slopes[0])
     given = slopes, begun, cells, after[1], gates
     of_memory, of_gates = jax.lax.scan(step, (nothing, nothing), given, reverse=True)
-    told = jnp.concatenate([signals, outputs], -1)
-    of_matrix, of_bias = jnp.einsum("sri,srg->ig", told, of_gates), of_gates.sum((0, 1))
+    # As rows of one axis: with two of them XLA would first turn both factors around.
+    told, asked = (
+        rows.reshape(-1, rows.shape[-1]) for rows in (jnp.concatenate([signals, outputs], -1), of_gates)
+    )
+    of_matrix, of_bias = told.T @ asked, asked.sum(0)
     no_slope = np.zeros(begun.shape, jax.dtypes.float0)
     return (of_matrix, of_bias), of_memory, of_gates @ matrix[:inputs].T, no_slope
 

@@ -49,7 +49,8 @@ def forgetting(lab: Lab, presets: Mapping[str, Config], wider: int = 1) -> None:
                 config = _widened(config, wider)
             if config.decay:
                 config = replace(config, decay=budget)
-            lab.trials(arm, seeds, ANML(config), config, partial(_tested, _both(config)), name="anml")
+            system = ANML(config)
+            lab.trials(arm, seeds, system, config, partial(_tested, system), name="anml")
 
 
 def _widened(config: Config, times: int) -> Config:
@@ -65,18 +66,15 @@ def _widened(config: Config, times: int) -> Config:
     )
 
 
-def _both(config: Config) -> list[ANML]:
-    """The meta-test with features as they are, and standardised."""
-    return [ANML(replace(config, standardised=standardised)) for standardised in (False, True)]
-
-
-def _tested(both: list[ANML], store: Store) -> Mapping[str, float]:
+def _tested(system: ANML, store: Store) -> Mapping[str, float]:
     """Shares of right answers for each number of classes, and of units that fire."""
-    state = last(store, both[0])
+    state = last(store, system)
+    scales = None, system.scale(state)
     found: dict[str, float] = {}
     for count in SIZES:
+        exams = system.sit(state, count)
         judged, oracle = (
-            max((each.judge(state, count, mixed) for each in both), key=lambda one: one.chosen_by)
+            max((system.judged(exams, mixed, scale) for scale in scales), key=lambda one: one.chosen_by)
             for mixed in (False, True)
         )
         found |= {
@@ -85,7 +83,7 @@ def _tested(both: list[ANML], store: Store) -> Mapping[str, float]:
             f"oracle {count}": float(oracle.held_out.mean()),
             f"rate {count}": judged.rate,
         }
-    before, after = (float(part.mean()) for part in both[0].firing(state))
+    before, after = (float(part.mean()) for part in system.firing(state))
     return {**found, "active before": before, "active after": after}
 
 

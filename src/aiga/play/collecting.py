@@ -74,14 +74,14 @@ def collect(
     Pure: jit it, vmap it over brains. All randomness comes from `key`.
     """
     act = jax.vmap(brain.act, (None, 0, 0))
+    count = jax.tree.leaves(courses)[0].shape[0]
 
-    def step(now: Stage, key: jax.Array) -> tuple[Stage, Experience]:
-        choosing, moving, beginning = jax.random.split(key, 3)
-        count = jax.tree.leaves(courses)[0].shape[0]
+    def step(now: Stage, keys: tuple[jax.Array, ...]) -> tuple[Stage, Experience]:
+        choosing, moving, beginning = keys
         judged, memory = act(weights, fresh(brain, now.memory, now.begun), now.observation)
         action = judged.policy.sample(choosing)
         given = action.reshape(count, -1, *action.shape[1:]) if _several(world) else action
-        states, view = jax.vmap(world.step)(jax.random.split(moving, count), now.states, given, courses)
+        states, view = jax.vmap(world.step)(moving, now.states, given, courses)
         seen, reward, terminated, truncated = _flat(world, view, now.mask)
         ended = terminated | truncated
         total = jnp.where(now.begun, 0, now.total) + reward
@@ -108,7 +108,12 @@ def collect(
         )  # fmt: skip
         return after, what
 
-    last, seen = jax.lax.scan(step, stage, jax.random.split(key, steps))
+    # Keys of all steps at once: on a CPU to draw a few is hardly quicker than to draw all.
+    choosing, moving, beginning = jax.vmap(lambda each: jax.random.split(each, 3), out_axes=1)(
+        jax.random.split(key, steps)
+    )
+    moving = jax.vmap(lambda each: jax.random.split(each, count))(moving)
+    last, seen = jax.lax.scan(step, stage, (choosing, moving, beginning))
     coming = act(weights, fresh(brain, last.memory, last.begun), last.observation)[0].value
     following = jnp.where(seen.truncated, seen.following, jnp.concatenate([seen.value[1:], coming[None]]))
     following = jnp.where(seen.terminated, 0, following)

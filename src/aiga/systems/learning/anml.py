@@ -189,6 +189,17 @@ class Judged:
     along: np.ndarray  # f32[L]: the share of right answers then, on images held out
 
 
+class Sat(NamedTuple):
+    """A head before a meta-test, and the features of its images."""
+
+    head: Any
+    learn: Any  # f32[C, K, F]
+    ask: Any  # f32[C, J, F]
+
+    def scaled(self, mean: Any, unit: Any) -> Sat:
+        return Sat(self.head, (self.learn - mean) / unit, (self.ask - mean) / unit)
+
+
 class Firing(NamedTuple):
     """On how many of some images each feature fires, before the gate and after it."""
 
@@ -278,13 +289,30 @@ class ANML:
 
     def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
         """The meta-test on `count` classes, one after the other; of the oracle where they are `mixed`."""
+        scale = self.scale(state) if self.config.standardised else None
+        return self.judged(self.sit(state, count), mixed, scale)
+
+    def sit(self, state: State, count: int) -> tuple[Sat, Sat]:
+        """What a meta-test on `count` classes begins with: the alphabets to choose by, and the others."""
+        valid, test = (
+            self._sat(state.start, state.test, self.exam(part, count)) for part in ("valid", "test")
+        )
+        return valid, test
+
+    def scale(self, state: State) -> tuple[jax.Array, jax.Array]:
+        """By what features are standardised, a mean and a deviation f32[F]: those of what was trained on."""
+        return self._scale(state.start, self.images[:, 0])
+
+    def judged(self, exams: tuple[Sat, Sat], mixed: bool, scale: Any = None) -> Judged:
+        """What comes of a meta-test for which it `sat`, with features as they are or brought to a `scale`."""
+        count = len(exams[0].learn)
         order, rates = np.arange(count * LEARN), np.asarray(self.config.rates, np.float32)
         if mixed:
             order = np.random.default_rng(count).permutation(order)
-        known = self.images[:, 0]
-        valid, test = (
-            self._sat(state.start, state.test, self.exam(part, count), known) for part in ("valid", "test")
-        )
+        if scale is not None:
+            mean, unit = scale
+            exams = exams[0].scaled(mean, unit), exams[1].scaled(mean, unit)
+        valid, test = exams
         scores = np.asarray(self._online(*valid, order, rates)[1]).mean(1)
         best = int(scores.argmax())
         learnt, held_out = (np.asarray(right)[best] for right in self._online(*test, order, rates))
@@ -527,28 +555,27 @@ class ANML:
     def exam(self, part: Part, count: int) -> Array:
         """Images u8[C, 20, size, size] of the first `count` characters of a part's alphabets, the last five
         to be asked for. Where the world's characters are too few, alphabets have more."""
-        world = self.config.world
-        alphabets = getattr(glyphs.split(world), part)
-        longer = replace(world, characters=max(world.characters, -(-count // len(alphabets))))
-        return glyphs.images(world, glyphs.classes(longer, alphabets)[:count], np.arange(LEARN + ASK))
+        return _exam(self.config.world, part, count)
 
     @cached_property
     def _sat(self) -> Any:
-        def sat(start: Weights, key: Any, images: Any, known: Any) -> tuple[Any, Any, Any]:
-            """The head before an exam of `images` u8[C, K, size, size], and features of what is to be learnt
-            from and to be asked for, f32[C, K, F]."""
+        def sat(start: Weights, key: Any, images: Any) -> Sat:
             count, each = images.shape[:2]
             features = self._level(self._in_chunks(start, images.reshape(-1, *images.shape[2:]))[1])
-            if self.config.standardised:
-                others = self._level(self._in_chunks(start, known)[1])
-                # Units that hardly ever fire are not to count for more than the others.
-                unit = others.std(0) + 0.1 * others.std()
-                features = (features - others.mean(0)) / unit
             features = features.reshape(count, each, -1)
             *_, last = self._head(jax.random.wrap_key_data(key, impl="threefry2x32"), count)
-            return (*start.head[:-1], last), features[:, :LEARN], features[:, LEARN:]
+            return Sat((*start.head[:-1], last), features[:, :LEARN], features[:, LEARN:])
 
         return jax.jit(sat)
+
+    @cached_property
+    def _scale(self) -> Any:
+        def scale(start: Weights, images: Any) -> tuple[jax.Array, jax.Array]:
+            features = self._level(self._in_chunks(start, images)[1])
+            # Units that hardly ever fire are not to count for more than the others.
+            return features.mean(0), features.std(0) + 0.1 * features.std()
+
+        return jax.jit(scale)
 
     @cached_property
     def _online(self) -> Any:
@@ -629,6 +656,13 @@ def drawn(key: Key, shape: Any) -> tuple[jax.Array, jax.Array]:
     inputs = int(np.prod(shape[:-1]))
     weights = jax.random.normal(key, tuple(shape), jnp.float32) * np.float32(np.sqrt(2 / inputs))
     return weights, jnp.zeros(shape[-1], jnp.float32)
+
+
+@lru_cache(maxsize=8)
+def _exam(world: glyphs.Config, part: Part, count: int) -> np.ndarray:
+    alphabets = getattr(glyphs.split(world), part)
+    longer = replace(world, characters=max(world.characters, -(-count // len(alphabets))))
+    return glyphs.images(world, glyphs.classes(longer, alphabets)[:count], np.arange(LEARN + ASK))
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
