@@ -9,12 +9,13 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 # Compiling is most of what the tests take: it is at XLA's lowest level (proofs run long, so the Makefile
-# leaves them XLA's own), and what has been compiled is kept, as the command line keeps it.
-flags = ["--xla_backend_optimization_level=0"]
-if metadata.version("jaxlib").startswith("0.10."):
-    # The older emitter of loops compiles in half the time. Later XLAs have it no more, and stop at the flag.
-    flags.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(flags))
+# leaves them XLA's own), and what has been compiled is kept, as the command line keeps it. The older emitter
+# of loops compiles in half the time; XLAs after JAX 0.10 have it no more, and stop at the flag.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    + " --xla_cpu_use_fusion_emitters=false" * metadata.version("jaxlib").startswith("0.10."),
+)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / "build/compiled")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Gymnasium's drawing opens a window and prints a greeting otherwise.
