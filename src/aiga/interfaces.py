@@ -121,6 +121,9 @@ class System(Protocol[S]):
 
     A system may have `fits(state)`: ValueError, in one line, where a stored state cannot go on with what its
     files hold now, or with this version of the system.
+
+    It may have `abreast(keys, states)`: `step` of several runs of one configuration at once, a key for each,
+    for accelerators, which one run leaves idle.
     """
 
     def init(self, key: Key) -> S: ...

@@ -939,7 +939,7 @@ def _experiment(options: argparse.Namespace) -> int:
             (options.minutes or experiment.minutes) * 60,
             options.steps,
             stop,
-            lambda line: print(line, flush=True),
+            lambda line: print(f"{line}\n", end="", flush=True),  # in one piece, as trials may be threads
             experiment.unit,
         ) as lab,
     ):
