@@ -61,21 +61,21 @@ def test_trials_abreast_wait_for_each_other_and_one_that_fails_ends_all(tmp_path
             lanes.append(len(keys))
             return [self.step(key, state) for key, state in zip(keys, states, strict=True)]
 
-    def work(name: str, steps: int, config: Config, seeds: range = range(3)) -> dict[int, float]:
-        with Lab(tmp_path / name, "toy", ("a",), seeds, 1, 3600, steps, abreast=True) as lab:
+    def work(name: str) -> dict[int, float]:
+        with Lab(tmp_path / name, "toy", ("a",), range(3), 1, 3600, 600, abreast=True) as lab:
             for group in lab.groups(Together):
-                lab.trials("a", group, Together(config), config, last, name="toy")
+                lab.trials("a", group, Together(Config()), Config(), last, name="toy")
             return lab.results.values()["steps"]["a"]
 
     def last(store: Any) -> dict[str, float]:
         return {"steps": store.summary().metrics["steps"]}
 
-    assert set(work("x", 600, Config()).values()) == {600} and set(lanes) == {3}
+    assert set(work("x").values()) == {600} and set(lanes) == {3}
     with Lab(tmp_path / "y", "toy", ("a",), range(1), 1, 3600, 600) as lab:
         lab.trial("a", 0, Toy(Config(every=4)), Config(every=4), last, name="toy")
     (tmp_path / "y" / "results.db").unlink()
     with pytest.raises(RunError, match=r"^a-0: was begun with another configuration"):
-        work("y", 600, Config())
+        work("y")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -54,12 +54,12 @@ class Abreast:
             return
         waiting, self._waiting = self._waiting, []
         lanes = waiting + waiting[-1:] * (self._runs - len(waiting))
-        keys, states, futures = zip(*lanes, strict=True)
+        keys, states, _ = zip(*lanes, strict=True)
         try:
             taken = self._system.abreast(keys, states)
         except BaseException as error:
             for *_, future in waiting:
                 future.set_exception(error)
             return
-        for future, found in zip(futures[: len(waiting)], taken, strict=False):
+        for (*_, future), found in zip(waiting, taken, strict=False):
             future.set_result(found)

@@ -69,12 +69,13 @@ def _widened(config: Config, times: int) -> Config:
 def _tested(system: ANML, store: Store) -> Mapping[str, float]:
     """Shares of right answers for each number of classes, and of units that fire."""
     state = last(store, system)
-    scales = None, system.scale(state)
+    scale = system.scale(state)
     found: dict[str, float] = {}
     for count in SIZES:
         exams = system.sit(state, count)
+        both = exams, tuple(exam.scaled(*scale) for exam in exams)
         judged, oracle = (
-            max((system.judged(exams, mixed, scale) for scale in scales), key=lambda one: one.chosen_by)
+            max((system.judged(each, mixed) for each in both), key=lambda one: one.chosen_by)
             for mixed in (False, True)
         )
         found |= {

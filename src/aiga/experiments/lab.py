@@ -4,8 +4,8 @@ A trial is one arm with one seed. Its run is kept in the laboratory's folder lik
 shown, replayed and continued, and a trial that was interrupted goes on where it stopped. Experiments that
 share a folder share the runs of the arms they have in common. Every trial gets the same number of steps of
 the world, or of what else its system counts, or where an arm takes longer a multiple of it; the first one,
-bounded by the clock, says how many. Trials that are too short to be worth a run are functions, and only what
-they measure is kept.
+bounded by the clock, says how many. On an accelerator an arm's seeds may go side by side. Trials that are too
+short to be worth a run are functions, and only what they measure is kept.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Lab:
     say: Callable[[str], None] = lambda line: None
     unit: str = "steps"
     begun: float = field(default_factory=time.monotonic)
-    abreast: bool = field(default_factory=lambda: jax.default_backend() != "cpu")  # seeds of an arm
+    abreast: bool | None = None  # an arm's seeds side by side; None: where there is an accelerator
 
     def __post_init__(self) -> None:
         self.results = Results(self.folder / "results.db", self.experiment)
@@ -146,14 +146,15 @@ class Lab:
     def groups(self, system: type[System[Any]]) -> list[range]:
         """The seeds whose `trials` are to be run together: all where `system` can take steps `abreast` and
         there is an accelerator, else each alone, so that what is known early is known of every arm."""
-        together = self.abreast and hasattr(system, "abreast")
+        together = jax.default_backend() != "cpu" if self.abreast is None else self.abreast
+        together = together and hasattr(system, "abreast")
         return [self.seeds] if together else [range(seed, seed + 1) for seed in self.seeds]
 
     def trials(
         self, arm: str, seeds: range, system: System[Any], config: Any, measure: Measure, *, name: str
     ) -> None:
         """Runs a `trial` of each seed, step by step together where there are several; `measure` is asked for
-        one at a time."""
+        one at a time. Raises what `trial` raises; one that fails ends the others."""
         left = [seed for seed in seeds if not self.results.has(arm, seed)]
         if len(left) < 2:
             for seed in left:

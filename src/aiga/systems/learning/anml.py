@@ -72,11 +72,6 @@ def _known(world: glyphs.Config, further: int) -> np.ndarray:
     return glyphs.classes(world, np.concatenate([glyphs.split(world).train, alphabets]))
 
 
-@lru_cache(maxsize=2)  # thousands of classes take half a minute to draw
-def _images(world: glyphs.Config, further: int, writings: int) -> Any:
-    return jnp.asarray(glyphs.images(world, _known(world, further), np.arange(writings)))
-
-
 @dataclass(frozen=True)
 class Config:
     """The numbers; widths are `lite`, the rest the papers'. ValueError, naming the field, for what
@@ -197,6 +192,7 @@ class Sat(NamedTuple):
     ask: Any  # f32[C, J, F]
 
     def scaled(self, mean: Any, unit: Any) -> Sat:
+        """With features less `mean`, in units of `unit`, both f32[F]."""
         return Sat(self.head, (self.learn - mean) / unit, (self.ask - mean) / unit)
 
 
@@ -245,7 +241,7 @@ class ANML:
     def _after(self, state: State, start: Weights, adam: Any, loss: Any = None) -> tuple[State, list[Event]]:
         """What comes of a step in which `start` and `adam` were learnt."""
         config, before = self.config, state.iteration
-        state = State(before + config.iterations, start, adam, state.test)
+        state = replace(state, iteration=before + config.iterations, start=start, adam=adam)
         metrics: dict[str, Any] = {"meta_iterations": state.iteration}
         if loss is not None:
             metrics["loss"] = float(loss)
@@ -289,30 +285,27 @@ class ANML:
 
     def judge(self, state: State, count: int, mixed: bool = False) -> Judged:
         """The meta-test on `count` classes, one after the other; of the oracle where they are `mixed`."""
-        scale = self.scale(state) if self.config.standardised else None
-        return self.judged(self.sit(state, count), mixed, scale)
+        exams = self.sit(state, count)
+        if self.config.standardised:
+            scale = self.scale(state)
+            exams = tuple(exam.scaled(*scale) for exam in exams)
+        return self.judged(exams, mixed)
 
-    def sit(self, state: State, count: int) -> tuple[Sat, Sat]:
+    def sit(self, state: State, count: int) -> tuple[Sat, ...]:
         """What a meta-test on `count` classes begins with: the alphabets to choose by, and the others."""
-        valid, test = (
-            self._sat(state.start, state.test, self.exam(part, count)) for part in ("valid", "test")
-        )
-        return valid, test
+        return tuple(self._sat(state.start, state.test, self.exam(part, count)) for part in ("valid", "test"))
 
     def scale(self, state: State) -> tuple[jax.Array, jax.Array]:
         """By what features are standardised, a mean and a deviation f32[F]: those of what was trained on."""
         return self._scale(state.start, self.images[:, 0])
 
-    def judged(self, exams: tuple[Sat, Sat], mixed: bool, scale: Any = None) -> Judged:
-        """What comes of a meta-test for which it `sat`, with features as they are or brought to a `scale`."""
-        count = len(exams[0].learn)
+    def judged(self, exams: tuple[Sat, ...], mixed: bool) -> Judged:
+        """What comes of the meta-test that begins with these, of `sit`, as `judge`."""
+        valid, test = exams
+        count = len(test.learn)
         order, rates = np.arange(count * LEARN), np.asarray(self.config.rates, np.float32)
         if mixed:
             order = np.random.default_rng(count).permutation(order)
-        if scale is not None:
-            mean, unit = scale
-            exams = exams[0].scaled(mean, unit), exams[1].scaled(mean, unit)
-        valid, test = exams
         scores = np.asarray(self._online(*valid, order, rates)[1]).mean(1)
         best = int(scores.argmax())
         learnt, held_out = (np.asarray(right)[best] for right in self._online(*test, order, rates))
@@ -656,6 +649,11 @@ def drawn(key: Key, shape: Any) -> tuple[jax.Array, jax.Array]:
     inputs = int(np.prod(shape[:-1]))
     weights = jax.random.normal(key, tuple(shape), jnp.float32) * np.float32(np.sqrt(2 / inputs))
     return weights, jnp.zeros(shape[-1], jnp.float32)
+
+
+@lru_cache(maxsize=2)  # thousands of classes take half a minute to draw
+def _images(world: glyphs.Config, further: int, writings: int) -> Any:
+    return jnp.asarray(glyphs.images(world, _known(world, further), np.arange(writings)))
 
 
 @lru_cache(maxsize=8)
