@@ -46,7 +46,7 @@ $(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard native/*/*) $(wildcard co
 	@echo "Installing aiga into $(VENV): a minute or two"
 	@pins=constraints/py$$($(VENV)/bin/python -c 'import sys; print("%d%d" % sys.version_info[:2])').txt; \
 	test -f $$pins || { echo "No $$pins: the newest releases are installed, untested with aiga" >&2; pins=/dev/null; }; \
-	$(pip) -c $$pins cmake nanobind ninja scikit-build-core && \
+	$(pip) -c $$pins cmake jaxlib nanobind ninja scikit-build-core && \
 	$(pip) -c $$pins --no-build-isolation --editable '.[dev]'
 	@touch $@
 

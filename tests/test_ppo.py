@@ -106,7 +106,7 @@ def test_policies_are_the_textbook_ones() -> None:
     wanted = jax.scipy.stats.norm.logpdf(action, policy.mean, jnp.array([2.0, 0.5], jnp.float32)).sum()
     np.testing.assert_allclose(policy.log_prob(action), wanted, rtol=1e-6)
     many = Gaussian(*(jnp.broadcast_to(leaf, (20_000, 2)) for leaf in policy))
-    drawn = many.sample(jax.random.key(0))
+    drawn = many.choose(many.noise(jax.random.key(0)))
     np.testing.assert_allclose(policy.entropy(), -many.log_prob(drawn).mean(), rtol=0.02)
     choice = Categorical(jnp.log(jnp.array([0.2, 0.8], jnp.float32)) + 3)
     np.testing.assert_allclose(jnp.exp(choice.log_prob(jnp.array(1))), 0.8, rtol=1e-6)

@@ -5,7 +5,7 @@
 // iterations converge to; positions are corrected as Box2D corrects them; a leg that arrives at the ground
 // within a step is stopped there, as Box2D's continuous collision does.
 // The readable specification is src/aiga/worlds/walker/world.py; docs/walker.md explains both.
-#include "simd.h"
+#include "../common/simd.h"
 #include "walker.h"
 
 #include <algorithm>
@@ -38,8 +38,6 @@ constexpr float BODY_INERTIA[5] = {0.0f, INERTIA_U, INERTIA_L, INERTIA_U, INERTI
 constexpr float LIDAR_RANGE = 160.0f / 30.0f;
 // How stiff the solver's rows are: far above the effective masses (about 6 kg, 2 kg m^2), far below what
 // single precision can carry beside the lightest inertia.
-#define AIGA_STRING_(x) #x
-#define AIGA_STRING(x) AIGA_STRING_(x)
 constexpr float TOLERANCE = 1e-3f;  // m/s or rad/s that a row may miss its target by
 constexpr float EDGE = 1e-4f;       // m/s, rad/s, N s or N m s by which it may pass from reacting to held and back
 constexpr int PASSES = 60;  // of Box2D's position solver

@@ -1,27 +1,62 @@
 """The LSTM, one step at a time for play and many at once for learning.
 
 Hochreiter, Schmidhuber 1997, "Long Short-Term Memory", Neural Computation 9(8), with the forget gate of Gers
-et al. 2000. Axis letters: S steps, R rows, I inputs, H units.
+et al. 2000. On a CPU both are a kernel of ours (`native/lstm`), where XLA would start some forty small loops
+a step; elsewhere, or where XLA does not take the kernel, they are what is written here. Axis letters: S
+steps, R rows, I inputs, H units.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aiga import _lstm
+
 Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
 
+def _registered() -> bool:
+    """Whether XLA takes the kernel: it may have been built for a much older or newer one."""
+    try:
+        for name, handler in _lstm.handlers().items():
+            jax.ffi.register_ffi_target(f"aiga_lstm_{name}", handler, platform="cpu")
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+NATIVE = _registered()
+INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
+
+
+@jax.custom_jvp
 def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory:
     """One step: output and cell f32[..., H] from those before and `signal` f32[..., I].
 
     `weights` are a matrix f32[I + H, 4 H] and a bias f32[4 H], of the input gate, the forget gate, what is
     new and the output gate.
     """
-    return _stepped(weights, memory, signal)[0]
+
+    def natively(matrix: Any, bias: Any, *rows: Any) -> Memory:
+        output, cell, signal = (each.reshape(-1, each.shape[-1]) for each in rows)
+        outputs, cells, _ = _native(matrix, bias, output, cell, signal[None])
+        return outputs.reshape(memory[0].shape), cells.reshape(memory[1].shape)
+
+    def plain(matrix: Any, bias: Any, *rows: Any) -> Memory:
+        return _stepped((matrix, bias), rows[:2], rows[2])[0]
+
+    return _either(natively, plain)(*weights, *memory, signal)
+
+
+@remember.defjvp
+def _(given: Any, changes: Any) -> Any:
+    return jax.jvp(lambda *given: _stepped(*given)[0], given, changes)
 
 
 @jax.custom_vjp
@@ -51,51 +86,95 @@ def _kept(memory: tuple[jax.Array, ...], begun: Any) -> tuple[jax.Array, ...]:
 
 
 def _forward(weights: Any, memory: tuple[jax.Array, ...], signals: Any, begun: Any) -> tuple[jax.Array, Any]:
-    def step(now: Any, given: Any) -> tuple[Any, Any]:
-        signal, fresh = given
-        after, gates = _stepped(weights, _kept(now, fresh), signal)
-        return after, (after, gates)
-
-    after, gates = jax.lax.scan(step, tuple(memory), (signals, begun))[1]
-    return after[0], (weights, memory, signals, begun, after, gates)
+    outputs, cells, gates = _either(_native, _scanned)(*weights, *memory, signals, begun)
+    return outputs, (weights, memory, signals, begun, outputs, cells, gates)
 
 
 def _backward(saved: Any, slopes: Any) -> Any:
-    (matrix, _), memory, signals, begun, after, gates = saved
+    (matrix, _), memory, signals, begun, outputs, cells, gates = saved
     inputs = signals.shape[-1]
-    turned = matrix[inputs:].T
-    outputs, cells = _kept(
-        tuple(jnp.concatenate([first[None], each[:-1]]) for first, each in zip(memory, after, strict=True)),
+    output, cell = _kept(
+        tuple(
+            jnp.concatenate([first[None], each[:-1]])
+            for first, each in zip(memory, (outputs, cells), strict=True)
+        ),
         begun,
     )
+    given = matrix[inputs:], begun, cell, cells, gates, slopes
+    of_gates, of_output, of_cell = _either(_native_back, _scanned_back)(*given)
+    # As rows of one axis: with two of them XLA would first turn both factors around.
+    told, asked = (
+        rows.reshape(-1, rows.shape[-1]) for rows in (jnp.concatenate([signals, output], -1), of_gates)
+    )
+    of_matrix, of_bias = told.T @ asked, asked.sum(0)
+    no_slope = np.zeros(begun.shape, jax.dtypes.float0)
+    return (of_matrix, of_bias), (of_output, of_cell), of_gates @ matrix[:inputs].T, no_slope
+
+
+remembered.defvjp(_forward, _backward)
+
+
+def _scanned(matrix: Any, bias: Any, output: Any, cell: Any, signals: Any, begun: Any) -> Any:
+    """Outputs and cells [S, R, H] and gates [S, R, 4 H], in the order of the matrix."""
+
+    def step(now: Any, given: Any) -> tuple[Any, Any]:
+        signal, fresh = given
+        after, gates = _stepped((matrix, bias), _kept(now, fresh), signal)
+        return after, (*after, jnp.concatenate(gates, -1))
+
+    return jax.lax.scan(step, (output, cell), (signals, begun))[1]
+
+
+def _scanned_back(turned: Any, begun: Any, before: Any, cells: Any, gates: Any, slopes: Any) -> Any:
+    """The gradient of what goes into the gates, [S, R, 4 H], and of the memory to begin with, from `slopes`
+    [S, R, H], the outputs'. `turned` [H, 4 H] are the rows of the matrix that meet the output, `before` the
+    cells before each step."""
 
     def step(later: Any, given: Any) -> tuple[Any, Any]:
         of_output, of_cell = later
-        slope, fresh, cell, grown, (let_in, keep, new, let_out) = given
-        shown = jnp.tanh(grown)
+        slope, fresh, before, cell, gates = given
+        let_in, keep, new, let_out = jnp.split(gates, 4, -1)
+        shown = jnp.tanh(cell)
         of_output = of_output + slope
         of_cell = of_cell + of_output * let_out * (1 - shown**2)
         of_gates = jnp.concatenate(
             [
                 of_cell * new * let_in * (1 - let_in),
-                of_cell * cell * keep * (1 - keep),
+                of_cell * before * keep * (1 - keep),
                 of_cell * let_in * (1 - new**2),
                 of_output * shown * let_out * (1 - let_out),
             ],
             -1,
         )
-        return _kept((of_gates @ turned, of_cell * keep), fresh), of_gates
+        return _kept((of_gates @ turned.T, of_cell * keep), fresh), of_gates
 
     nothing = jnp.zeros_like(slopes[0])
-    given = slopes, begun, cells, after[1], gates
+    given = slopes, begun, before, cells, gates
     of_memory, of_gates = jax.lax.scan(step, (nothing, nothing), given, reverse=True)
-    # As rows of one axis: with two of them XLA would first turn both factors around.
-    told, asked = (
-        rows.reshape(-1, rows.shape[-1]) for rows in (jnp.concatenate([signals, outputs], -1), of_gates)
-    )
-    of_matrix, of_bias = told.T @ asked, asked.sum(0)
-    no_slope = np.zeros(begun.shape, jax.dtypes.float0)
-    return (of_matrix, of_bias), of_memory, of_gates @ matrix[:inputs].T, no_slope
+    return of_gates, *of_memory
 
 
-remembered.defvjp(_forward, _backward)
+def _native(matrix: Any, bias: Any, output: Any, cell: Any, signals: Any, begun: Any = None) -> Any:
+    """As `_scanned`; without `begun` gates of no size, as nothing is to be learnt."""
+    rows, units, kept = signals.shape[:2], output.shape[-1], 0 if begun is None else 4
+    if begun is None:
+        begun = jnp.zeros((signals.shape[0], 0), bool)
+    made = tuple(jax.ShapeDtypeStruct((*rows, wide * units), jnp.float32) for wide in (1, 1, kept))
+    return _called("forward", made)(matrix, bias, output, cell, signals, begun)
+
+
+def _native_back(*given: Any) -> Any:
+    """As `_scanned_back`."""
+    gates, slopes = given[-2:]
+    made = tuple(jax.ShapeDtypeStruct(each.shape, jnp.float32) for each in (gates, slopes[0], slopes[0]))
+    return _called("backward", made)(*given)
+
+
+def _called(name: str, made: Any) -> Callable[..., Any]:
+    call = jax.ffi.ffi_call(f"aiga_lstm_{name}", made, vmap_method="expand_dims")
+    return partial(call, instruction_set=INSTRUCTION_SET)
+
+
+def _either(native: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of arrays: the kernel's on a CPU, XLA's elsewhere."""
+    return partial(jax.lax.platform_dependent, cpu=native, default=plain) if NATIVE else plain

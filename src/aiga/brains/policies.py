@@ -1,7 +1,8 @@
 """What a brain that acts by chance says: a distribution over actions, and a judgement of its situation.
 
-A policy is a pytree with `sample(key)`, `log_prob(action)`, `entropy()` and `mode()`; all of them take any
-leading axes. A learner asks for nothing else, so a brain may bring its own.
+A policy is a pytree with `noise(key)`, `choose(noise)`, `log_prob(action)`, `entropy()` and `mode()`; all of
+them take any leading axes. Noise depends on the shapes of what the policy holds alone, so that it can be
+drawn for many steps before the first of them. A learner asks for nothing else, so a brain may bring its own.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ class Categorical(NamedTuple):
 
     logits: Any  # f32[..., C], any scale
 
-    def sample(self, key: jax.Array) -> jax.Array:
-        return jax.random.categorical(key, self.logits).astype(jnp.int32)
+    def noise(self, key: jax.Array) -> jax.Array:
+        return jax.random.gumbel(key, self.logits.shape, jnp.float32)
+
+    def choose(self, noise: Any) -> jax.Array:
+        return jnp.argmax(self.logits + noise, -1).astype(jnp.int32)
 
     def mode(self) -> jax.Array:
         return jnp.argmax(self.logits, -1).astype(jnp.int32)
@@ -41,8 +45,10 @@ class Gaussian(NamedTuple):
     mean: Any  # f32[..., A]
     log_deviation: Any  # f32[..., A]
 
-    def sample(self, key: jax.Array) -> jax.Array:
-        noise = jax.random.normal(key, self.mean.shape, jnp.float32)
+    def noise(self, key: jax.Array) -> jax.Array:
+        return jax.random.normal(key, self.mean.shape, jnp.float32)
+
+    def choose(self, noise: Any) -> jax.Array:
         return self.mean + jnp.exp(self.log_deviation) * noise
 
     def mode(self) -> jax.Array:

@@ -156,7 +156,8 @@ class Drawn:
         """An action."""
         time, own = memory
         judgement, own = self.brain.act(weights, own, observation)
-        return judgement.policy.sample(jax.random.fold_in(self.key, time)), (time + 1, own)
+        policy = judgement.policy
+        return policy.choose(policy.noise(jax.random.fold_in(self.key, time))), (time + 1, own)
 
 
 def fold(moments: Moments, layers: Any) -> Any:

@@ -76,10 +76,10 @@ def collect(
     act = jax.vmap(brain.act, (None, 0, 0))
     count = jax.tree.leaves(courses)[0].shape[0]
 
-    def step(now: Stage, keys: tuple[jax.Array, ...]) -> tuple[Stage, Experience]:
-        choosing, moving, beginning = keys
+    def step(now: Stage, drawn: tuple[jax.Array, ...]) -> tuple[Stage, Experience]:
+        noise, moving, beginning = drawn
         judged, memory = act(weights, fresh(brain, now.memory, now.begun), now.observation)
-        action = judged.policy.sample(choosing)
+        action = judged.policy.choose(noise)
         given = action.reshape(count, -1, *action.shape[1:]) if _several(world) else action
         states, view = jax.vmap(world.step)(moving, now.states, given, courses)
         seen, reward, terminated, truncated = _flat(world, view, now.mask)
@@ -108,12 +108,14 @@ def collect(
         )  # fmt: skip
         return after, what
 
-    # Keys of all steps at once: on a CPU to draw a few is hardly quicker than to draw all.
+    # For all steps at once: on a CPU to draw a few numbers is hardly quicker than to draw all.
     choosing, moving, beginning = jax.vmap(lambda each: jax.random.split(each, 3), out_axes=1)(
         jax.random.split(key, steps)
     )
     moving = jax.vmap(lambda each: jax.random.split(each, count))(moving)
-    last, seen = jax.lax.scan(step, stage, (choosing, moving, beginning))
+    judged, _ = jax.eval_shape(act, weights, stage.memory, stage.observation)
+    noise = jax.vmap(judged.policy.noise)(choosing)
+    last, seen = jax.lax.scan(step, stage, (noise, moving, beginning))
     coming = act(weights, fresh(brain, last.memory, last.begun), last.observation)[0].value
     following = jnp.where(seen.truncated, seen.following, jnp.concatenate([seen.value[1:], coming[None]]))
     following = jnp.where(seen.terminated, 0, following)

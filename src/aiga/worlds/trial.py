@@ -58,13 +58,14 @@ class Trial:
 
     def step(self, key: jax.Array, state: State, action: Any, course: Any) -> tuple[State, View]:
         """One step of the episode; where it ends the next one begins at once."""
-        moving, beginning = jax.random.split(key)
+        moving, beginning = jax.random.split(key) if self.episodes > 1 else (key, None)
         inner, view = self.world.step(moving, state.inner, action, course)
-        over = view.terminated | view.truncated
-        anew, first = self.world.reset(beginning, course)
-        inner, shown = jax.tree.map(
-            lambda new, old: jnp.where(over, new, old), (anew, first.observation), (inner, view.observation)
-        )
+        over, shown = view.terminated | view.truncated, view.observation
+        if beginning is not None:  # there may be another episode
+            anew, first = self.world.reset(beginning, course)
+            inner, shown = jax.tree.map(
+                lambda new, old: jnp.where(over, new, old), (anew, first.observation), (inner, shown)
+            )
         done = jax.nn.one_hot(action, self.actions, dtype=jnp.float32)
         told = view.reward.astype(jnp.float32) if self.tells_reward else jnp.float32(0)
         seen = jnp.concatenate([shown, done, jnp.stack([told, over.astype(jnp.float32)])])

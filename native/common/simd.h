@@ -1,4 +1,4 @@
-// The few vector operations the kernel needs, one lane per environment: F a float, I an integer, M yes or no.
+// The few vector operations the kernels need: F a float in every lane, I an integer, M yes or no.
 //
 // Arithmetic comes from the GCC/Clang vector extensions. What those cannot say (minimum, maximum, square root, gather,
 // "is any lane set"), and masks, is one small function per instruction set: AVX-512 keeps a mask in a register of
@@ -26,6 +26,8 @@ constexpr int W = 4;
 
 #define AIGA_INLINE static inline __attribute__((always_inline))
 #define AIGA_MEMBER __attribute__((always_inline))
+#define AIGA_STRING_(x) #x
+#define AIGA_STRING(x) AIGA_STRING_(x)
 
 typedef float Floats __attribute__((vector_size(W * 4)));
 typedef int32_t Integers __attribute__((vector_size(W * 4)));
