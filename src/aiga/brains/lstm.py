@@ -9,7 +9,7 @@ steps, R rows, I inputs, H units.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -21,18 +21,20 @@ from aiga import _lstm
 Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
 
-def _registered() -> bool:
-    """Whether XLA takes the kernel: it may have been built for a much older or newer one."""
+INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
+
+
+@cache
+def has_kernel() -> bool:
+    """Whether XLA takes the kernel, which may have been built for a much older or newer one."""
     try:
+        # Before there is a backend XLA puts the question off, and if the answer is no it starts none.
+        jax.devices("cpu")
         for name, handler in _lstm.handlers().items():
             jax.ffi.register_ffi_target(f"aiga_lstm_{name}", handler, platform="cpu")
-    except jax.errors.JaxRuntimeError:
+    except RuntimeError:
         return False
     return True
-
-
-NATIVE = _registered()
-INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
 
 
 @jax.custom_jvp
@@ -177,4 +179,4 @@ def _called(name: str, made: Any) -> Callable[..., Any]:
 
 def _either(native: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
     """A function of arrays: the kernel's on a CPU, XLA's elsewhere."""
-    return partial(jax.lax.platform_dependent, cpu=native, default=plain) if NATIVE else plain
+    return partial(jax.lax.platform_dependent, cpu=native, default=plain) if has_kernel() else plain
