@@ -70,6 +70,22 @@ def test_outputs_and_gradients_are_the_textbooks(sizes: tuple[int, ...]) -> None
 
 
 @pytest.mark.usefixtures("way")
+def test_gradients_can_be_differentiated() -> None:
+    """As a learner of learners does."""
+    weights, memory, signals, begun, asked = _given(3, 2, 2, 5)
+
+    def after(function: Any) -> Any:
+        def lost(weights: Any) -> Any:
+            slopes = jax.grad(lambda w: (function(w, memory, signals, begun) * asked).sum())(weights)
+            moved = jax.tree.map(lambda weight, slope: weight - 0.1 * slope, weights, slopes)
+            return (function(moved, memory, signals, begun) ** 2).sum()
+
+        return jax.jit(jax.grad(lost))(weights)
+
+    _alike(after(lstm.remembered), after(textbook))
+
+
+@pytest.mark.usefixtures("way")
 def test_a_step_is_one_of_many() -> None:
     """For rows, for one alone and for a table of them; and so is its gradient."""
     weights, memory, signals, begun, asked = _given(1, 6, 2, 9)

@@ -37,7 +37,6 @@ def has_kernel() -> bool:
     return True
 
 
-@jax.custom_jvp
 def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory:
     """One step: output and cell f32[..., H] from those before and `signal` f32[..., I].
 
@@ -54,11 +53,6 @@ def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory
         return _stepped((matrix, bias), rows[:2], rows[2])[0]
 
     return _either(natively, plain)(*weights, *memory, signal)
-
-
-@remember.defjvp
-def _(given: Any, changes: Any) -> Any:
-    return jax.jvp(lambda *given: _stepped(*given)[0], given, changes)
 
 
 @jax.custom_vjp
@@ -178,5 +172,9 @@ def _called(name: str, made: Any) -> Callable[..., Any]:
 
 
 def _either(native: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of arrays: the kernel's on a CPU, XLA's elsewhere."""
-    return partial(jax.lax.platform_dependent, cpu=native, default=plain) if has_kernel() else plain
+    """A function of arrays: the kernel's on a CPU, XLA's elsewhere and where it is differentiated."""
+    if not has_kernel():
+        return plain
+    either = jax.custom_jvp(partial(jax.lax.platform_dependent, cpu=native, default=plain))
+    either.defjvp(partial(jax.jvp, plain))
+    return either
