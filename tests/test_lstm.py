@@ -14,7 +14,7 @@ from aiga.brains import lstm
 
 WAYS = (*_lstm.instruction_sets(), "without the kernel")
 # Rows and units that fill no vector, one vector and more than four, with some left over.
-SIZES = [(9, 7, 3, 5), (4, 1, 2, 16), (1, 5, 2, 33), (3, 13, 6, 70)]
+SIZES = [(9, 7, 3, 5), (4, 1, 2, 16), (2, 6, 2, 24), (1, 5, 2, 33), (3, 13, 6, 70)]
 
 
 @pytest.fixture(params=WAYS)
@@ -25,10 +25,14 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def textbook(weights: Any, memory: Any, signals: Any, begun: Any) -> jax.Array:
-    """Gates in the order input, forget, new, output, each with a matrix of its own."""
+    return _textbook(weights, memory, signals, begun)[0]
+
+
+def _textbook(weights: Any, memory: Any, signals: Any, begun: Any) -> tuple[jax.Array, jax.Array]:
+    """Outputs and cells; gates in the order input, forget, new, output, each with a matrix of its own."""
     (matrix, bias), (output, cell) = weights, memory
     matrices, biases = jnp.split(matrix, 4, 1), jnp.split(bias, 4)
-    outputs = []
+    outputs, cells = [], []
     for signal, fresh in zip(signals, begun, strict=True):
         output, cell = (jnp.where(fresh[:, None], 0, part) for part in (output, cell))
         seen = jnp.concatenate([signal, output], 1)
@@ -36,7 +40,8 @@ def textbook(weights: Any, memory: Any, signals: Any, begun: Any) -> jax.Array:
         cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(into) * jnp.tanh(new)
         output = jax.nn.sigmoid(out) * jnp.tanh(cell)
         outputs.append(output)
-    return jnp.stack(outputs)
+        cells.append(cell)
+    return jnp.stack(outputs), jnp.stack(cells)
 
 
 def _given(steps: int, rows: int, inputs: int, units: int) -> tuple[Any, Any, Any, Any, Any]:
@@ -86,27 +91,39 @@ def test_gradients_can_be_differentiated() -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_a_step_is_one_of_many() -> None:
-    """For rows, for one alone and for a table of them; and so is its gradient."""
+@pytest.mark.parametrize("sizes", [size for size in SIZES if size[1] > 1])
+def test_a_step_is_one_of_many(sizes: tuple[int, ...]) -> None:
+    """Of all rows, of one alone, of a table of them and of rows under `vmap`."""
+    weights, memory, signals, begun, _ = _given(1, *sizes[1:])
+    wanted = tuple(part[0] for part in _textbook(weights, memory, signals, jnp.zeros_like(begun)))
+    every = jax.vmap(lstm.remember, (None, 0, 0))
+    _alike(lstm.remember(weights, memory, signals[0]), wanted)
+    _alike(every(weights, memory, signals[0]), wanted)
+    _alike(lstm.remember(weights, (memory[0][1], memory[1][1]), signals[0, 1]), (wanted[0][1], wanted[1][1]))
+    twice = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1]]), (memory, signals[0]))
+    table = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1]]), wanted)
+    _alike(lstm.remember(weights, *twice), table)
+    _alike(jax.vmap(every, (None, 0, 0))(weights, *twice), table)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_step_can_be_differentiated() -> None:
     weights, memory, signals, begun, asked = _given(1, 6, 2, 9)
 
-    def steps(shape: tuple[int, ...]) -> Any:
-        def function(weights: Any, memory: Any, signals: Any, begun: Any) -> Any:
-            rows = [leaf.reshape(*shape, leaf.shape[-1]) for leaf in (*memory, signals)]
-            output, _ = lstm.remember(weights, (rows[0], rows[1]), rows[2])
-            return output.reshape(1, -1, output.shape[-1])
+    def step(weights: Any, memory: Any, signals: Any, begun: Any) -> Any:
+        return lstm.remember(weights, memory, signals[0])[0][None]
 
-        return function
+    given = weights, memory, signals, jnp.zeros_like(begun), asked
+    _alike(_slopes(step, *given), _slopes(textbook, *given))
 
-    never = jnp.zeros_like(begun)
-    for shape in ((6,), (2, 3)):
-        _alike(
-            _slopes(steps(shape), weights, memory, signals, never, asked),
-            _slopes(textbook, weights, memory, signals, never, asked),
-        )
-    output, cell = lstm.remember(weights, (memory[0][4], memory[1][4]), signals[0, 4])
-    assert output.shape == cell.shape == (9,)
-    _alike(output, textbook(weights, memory, signals, never)[0, 4])
+
+@pytest.mark.parametrize("kind", [jnp.bfloat16, jnp.float16])
+def test_other_numbers_are_xlas(kind: Any) -> None:
+    weights, memory, signals, begun, _ = _given(3, 2, 2, 5)
+    coarse = jax.tree.map(lambda leaf: leaf.astype(kind), (weights, memory, signals))
+    outputs = jax.jit(lstm.remembered)(*coarse, begun)
+    assert outputs.dtype == kind
+    np.testing.assert_allclose(outputs, textbook(weights, memory, signals, begun), atol=0.1)
 
 
 @pytest.mark.usefixtures("way")
@@ -120,23 +137,22 @@ def test_what_is_too_much_saturates_and_what_is_no_number_stays_none() -> None:
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("axes", [(0, 0, 0), (None, 0, 0), (0, None, None), (None, None, 0)])
+@pytest.mark.parametrize(
+    "axes", [(0, 0, 0, 0), (None, 0, 0, None), (0, None, None, 0), (None, None, 0, None)]
+)
 def test_many_at_once_are_one_by_one(axes: tuple[int | None, ...]) -> None:
-    """Brains with weights of their own and brains that share them, in play and in learning."""
+    """Brains with weights of their own and brains that share them."""
     weights, memory, signals, begun, asked = _given(3, 4, 2, 9)
-    shared = weights, memory, signals
+    shared = weights, memory, signals, begun
+    other = *jax.tree.map(lambda leaf: leaf / 2, (weights, memory, signals)), begun[::-1]
     given = [
-        part if axis is None else jax.tree.map(lambda leaf: jnp.stack([leaf, leaf / 2]), part)
-        for part, axis in zip(shared, axes, strict=True)
+        one if axis is None else jax.tree.map(lambda *leaves: jnp.stack(leaves), one, two)
+        for one, two, axis in zip(shared, other, axes, strict=True)
     ]
+    second = [one if axis is None else two for one, two, axis in zip(shared, other, axes, strict=True)]
 
-    def learning(weights: Any, memory: Any, signals: Any) -> Any:
+    def slopes(weights: Any, memory: Any, signals: Any, begun: Any) -> Any:
         return _slopes(lstm.remembered, weights, memory, signals, begun, asked)
 
-    def playing(weights: Any, memory: Any, signals: Any) -> Any:
-        return jax.vmap(lstm.remember, (None, 0, 0))(weights, memory, signals[0])
-
-    for function in (learning, playing):
-        second = jax.tree.map(lambda many, one: many[1] if many.ndim > one.ndim else one, given, list(shared))
-        each = function(*shared), function(*second)
-        _alike(jax.vmap(function, axes)(*given), jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
+    each = slopes(*shared), slopes(*second)
+    _alike(jax.vmap(slopes, axes)(*given), jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))

@@ -111,6 +111,9 @@ def test_policies_are_the_textbook_ones() -> None:
     choice = Categorical(jnp.log(jnp.array([0.2, 0.8], jnp.float32)) + 3)
     np.testing.assert_allclose(jnp.exp(choice.log_prob(jnp.array(1))), 0.8, rtol=1e-6)
     np.testing.assert_allclose(choice.entropy(), -(0.2 * np.log(0.2) + 0.8 * np.log(0.8)), rtol=1e-6)
+    often = Categorical(jnp.broadcast_to(choice.logits, (20_000, 2)))
+    drawn = often.choose(often.noise(jax.random.key(0)))
+    assert abs(float(drawn.mean()) - 0.8) < 0.015  # five standard errors
 
 
 def test_moments_are_those_of_all_that_counted() -> None:

@@ -2,12 +2,15 @@
 
 Hochreiter, Schmidhuber 1997, "Long Short-Term Memory", Neural Computation 9(8), with the forget gate of Gers
 et al. 2000. On a CPU both are a kernel of ours (`native/lstm`), where XLA would start some forty small loops
-a step; elsewhere, or where XLA does not take the kernel, they are what is written here. Axis letters: S
-steps, R rows, I inputs, H units.
+a step; they are what is written here elsewhere, of other numbers than f32, of large matrices, where a single
+step or a gradient is differentiated, and where XLA does not take the kernel. Axis letters: S steps, R rows, I
+inputs, H units.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -22,17 +25,22 @@ Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
 
 INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
+LARGEST = 1 << 19  # weights; of more than a core's own cache holds, XLA's products of all rows are as fast
 
 
 @cache
 def has_kernel() -> bool:
-    """Whether XLA takes the kernel, which may have been built for a much older or newer one."""
+    """Whether XLA takes the kernel, built for one of about the same age; warns if not."""
     try:
         # Before there is a backend XLA puts the question off, and if the answer is no it starts none.
         jax.devices("cpu")
+    except RuntimeError:
+        return False
+    try:
         for name, handler in _lstm.handlers().items():
             jax.ffi.register_ffi_target(f"aiga_lstm_{name}", handler, platform="cpu")
-    except RuntimeError:
+    except RuntimeError as error:
+        warnings.warn(f"LSTMs are slower than they could be: {error}", stacklevel=2)
         return False
     return True
 
@@ -45,7 +53,8 @@ def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory
     """
 
     def natively(matrix: Any, bias: Any, *rows: Any) -> Memory:
-        output, cell, signal = (each.reshape(-1, each.shape[-1]) for each in rows)
+        count = math.prod(memory[0].shape[:-1])
+        output, cell, signal = (each.reshape(count, each.shape[-1]) for each in rows)
         outputs, cells, _ = _native(matrix, bias, output, cell, signal[None])
         return outputs.reshape(memory[0].shape), cells.reshape(memory[1].shape)
 
@@ -162,7 +171,8 @@ def _native(matrix: Any, bias: Any, output: Any, cell: Any, signals: Any, begun:
 def _native_back(*given: Any) -> Any:
     """As `_scanned_back`."""
     gates, slopes = given[-2:]
-    made = tuple(jax.ShapeDtypeStruct(each.shape, jnp.float32) for each in (gates, slopes[0], slopes[0]))
+    shapes = gates.shape, slopes.shape[1:], slopes.shape[1:]
+    made = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
     return _called("backward", made)(*given)
 
 
@@ -172,9 +182,12 @@ def _called(name: str, made: Any) -> Callable[..., Any]:
 
 
 def _either(native: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of arrays: the kernel's on a CPU, XLA's elsewhere and where it is differentiated."""
-    if not has_kernel():
-        return plain
+    """A function of arrays, weights first: by the kernel where it can, else by XLA."""
     either = jax.custom_jvp(partial(jax.lax.platform_dependent, cpu=native, default=plain))
     either.defjvp(partial(jax.jvp, plain))
-    return either
+
+    def chosen(*given: Any) -> Any:
+        known = all(jnp.result_type(each) in (jnp.float32, jnp.bool) for each in given)
+        return (either if known and given[0].size <= LARGEST and has_kernel() else plain)(*given)
+
+    return chosen

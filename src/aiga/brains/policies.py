@@ -1,8 +1,9 @@
 """What a brain that acts by chance says: a distribution over actions, and a judgement of its situation.
 
 A policy is a pytree with `noise(key)`, `choose(noise)`, `log_prob(action)`, `entropy()` and `mode()`; all of
-them take any leading axes. Noise depends on the shapes of what the policy holds alone, so that it can be
-drawn for many steps before the first of them. A learner asks for nothing else, so a brain may bring its own.
+them take any leading axes. Noise depends on the shapes of what the policy holds alone, which may be
+`jax.ShapeDtypeStruct`s: it is drawn for many steps before the first of them. A learner asks for nothing else,
+so a brain may bring its own.
 """
 
 from __future__ import annotations
