@@ -21,7 +21,7 @@ std::vector<const Kernel*> runnable(const Kernel& sse, const Kernel& avx2, const
 }
 #endif
 
-// The best of them where `name` is empty.
+// The one of that name, the best of them where it is empty.
 template <typename Kernel>
 const Kernel& chosen(const std::vector<const Kernel*>& kernels, const std::string& name) {
   std::string known;
@@ -33,3 +33,28 @@ const Kernel& chosen(const std::vector<const Kernel*>& kernels, const std::strin
 }
 
 }  // namespace aiga
+
+// For the namespace of a `Kernel`: its objects, those this processor can run, the one of a name, and all names.
+#if defined(__x86_64__)
+#define AIGA_OBJECTS                                                 \
+  namespace sse { extern const Kernel kernel; }                      \
+  namespace avx2 { extern const Kernel kernel; }                     \
+  namespace avx512 { extern const Kernel kernel; }                   \
+  inline std::vector<const Kernel*> best_first() { return aiga::runnable(sse::kernel, avx2::kernel, avx512::kernel); }
+#else
+#define AIGA_OBJECTS                             \
+  namespace neon { extern const Kernel kernel; } \
+  inline std::vector<const Kernel*> best_first() { return {&neon::kernel}; }
+#endif
+#define AIGA_KERNELS                                                                              \
+  AIGA_OBJECTS                                                                                    \
+  inline const std::vector<const Kernel*>& kernels() {                                            \
+    static const std::vector<const Kernel*> all = best_first();                                   \
+    return all;                                                                                   \
+  }                                                                                               \
+  inline const Kernel& choose(const std::string& name) { return aiga::chosen(kernels(), name); }  \
+  inline std::vector<std::string> instruction_sets() {                                            \
+    std::vector<std::string> names;                                                               \
+    for (const Kernel* k : kernels()) names.push_back(k->name);                                   \
+    return names;                                                                                 \
+  }

@@ -6,6 +6,8 @@
 // so at every selection.
 // A file that includes this is compiled once per instruction set, with AIGA_ISA naming the set.
 #pragma once
+#include "isa.h"
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -16,18 +18,10 @@
 
 namespace aiga::AIGA_ISA {
 
-#if defined(__AVX512F__)
-constexpr int W = 16;
-#elif defined(__AVX2__)
-constexpr int W = 8;
-#else
-constexpr int W = 4;
-#endif
+constexpr int W = AIGA_REGISTER / 4;
 
 #define AIGA_INLINE static inline __attribute__((always_inline))
 #define AIGA_MEMBER __attribute__((always_inline))
-#define AIGA_STRING_(x) #x
-#define AIGA_STRING(x) AIGA_STRING_(x)
 
 typedef float Floats __attribute__((vector_size(W * 4)));
 typedef int32_t Integers __attribute__((vector_size(W * 4)));

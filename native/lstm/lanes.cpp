@@ -44,19 +44,20 @@ AIGA_INLINE void add_product(F (&sum)[R][C], const float* x, int64_t stride, con
 }
 
 struct Layout {
-  int64_t units, blocks, padded;  // units, vectors of them, and how many they are together
-  explicit Layout(int64_t units) : units(units), blocks((units + W - 1) / W), padded(blocks * W) {}
+  int64_t units, blocks;  // units, and vectors of them
+  explicit Layout(int64_t units) : units(units), blocks((units + W - 1) / W) {}
   int64_t left(int64_t block) const { return std::min<int64_t>(W, units - block * W); }
 };
 
 // R rows from `row` on, through all steps.
 template <int R>
 void forward_rows(const Sizes& s, const Layout& layout, const Forward& f, const F* weights, const F* bias,
-                  float* seen, F* cells, int64_t row) {
+                  float* seen, int64_t row) {
   const int64_t H = s.units, width = s.inputs + H;
   for (int64_t step = 0; step < s.steps; step++) {
     const int64_t first = step * s.rows + row;
     const float* output = step ? f.outputs + (first - s.rows) * H : f.output + row * H;
+    const float* cell = step ? f.cells + (first - s.rows) * H : f.cell + row * H;
     for (int r = 0; r < R; r++) {
       float* to = seen + r * width;
       std::copy_n(f.signals + (first + r) * s.inputs, s.inputs, to);
@@ -71,13 +72,11 @@ void forward_rows(const Sizes& s, const Layout& layout, const Forward& f, const 
       add_product(sum, seen, width, weights + block * width * GATES, width);
       for (int r = 0; r < R; r++) {
         const int64_t here = first + r;
-        F before = step ? cells[r * layout.blocks + block] : load_part(f.cell + (row + r) * H + at, left);
-        if (f.begun && f.begun[here]) before = 0.0f;
+        const F before = f.begun && f.begun[here] ? F(0.0f) : load_part(cell + r * H + at, left);
         const F gate[GATES] = {sigmoid(sum[r][0]), sigmoid(sum[r][1]), tanh(sum[r][2]), sigmoid(sum[r][3])};
-        const F cell = fused(gate[1], before, gate[0] * gate[2]);
-        cells[r * layout.blocks + block] = cell;
-        store_part(f.cells + here * H + at, cell, left);
-        store_part(f.outputs + here * H + at, gate[3] * tanh(cell), left);
+        const F after = fused(gate[1], before, gate[0] * gate[2]);
+        store_part(f.cells + here * H + at, after, left);
+        store_part(f.outputs + here * H + at, gate[3] * tanh(after), left);
         for (int g = 0; f.gates && g < GATES; g++) store_part(f.gates + (here * GATES + g) * H + at, gate[g], left);
       }
     }
@@ -142,10 +141,10 @@ void forward(const Sizes& s, const Forward& f) {
   const Layout layout(s.units);
   const int64_t H = s.units, width = s.inputs + H;
   // By blocks of units, in each by inputs, the four gates beside each other.
-  static thread_local std::vector<F> weights, bias, cells;
+  static thread_local std::vector<F> weights, bias;
   static thread_local std::vector<float> seen;
   weights.resize(size_t(layout.blocks * width * GATES)), bias.resize(size_t(layout.blocks * GATES));
-  cells.resize(size_t(ROWS * layout.blocks)), seen.resize(size_t(ROWS * width));
+  seen.resize(size_t(ROWS * width));
   for (int64_t block = 0; block < layout.blocks; block++) {
     const int64_t at = block * W, left = layout.left(block);
     for (int g = 0; g < GATES; g++) {
@@ -156,9 +155,9 @@ void forward(const Sizes& s, const Forward& f) {
   }
   int64_t row = 0;
   for (; row + ROWS <= s.rows; row += ROWS)
-    forward_rows<ROWS>(s, layout, f, weights.data(), bias.data(), seen.data(), cells.data(), row);
+    forward_rows<ROWS>(s, layout, f, weights.data(), bias.data(), seen.data(), row);
   for (; row < s.rows; row++)
-    forward_rows<1>(s, layout, f, weights.data(), bias.data(), seen.data(), cells.data(), row);
+    forward_rows<1>(s, layout, f, weights.data(), bias.data(), seen.data(), row);
 }
 
 void backward(const Sizes& s, const Backward& b) {
@@ -184,6 +183,6 @@ void backward(const Sizes& s, const Backward& b) {
 }  // namespace
 
 extern const Kernel kernel;
-const Kernel kernel = {AIGA_STRING(AIGA_ISA), forward, backward};
+const Kernel kernel = {AIGA_NAME, forward, backward};
 
 }  // namespace aiga::lstm::AIGA_ISA

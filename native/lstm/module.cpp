@@ -12,15 +12,7 @@
 #include "lstm.h"
 #include "xla/ffi/api/ffi.h"
 
-namespace aiga::lstm {
-#if defined(__x86_64__)
-namespace sse { extern const Kernel kernel; }
-namespace avx2 { extern const Kernel kernel; }
-namespace avx512 { extern const Kernel kernel; }
-#else
-namespace neon { extern const Kernel kernel; }
-#endif
-}  // namespace aiga::lstm
+namespace aiga::lstm { AIGA_KERNELS }
 
 namespace nb = nanobind;
 namespace ffi = xla::ffi;
@@ -31,14 +23,6 @@ namespace {
 using Numbers = ffi::Buffer<ffi::F32>;
 using Made = ffi::ResultBuffer<ffi::F32>;
 using Flags = ffi::Buffer<ffi::PRED>;
-
-std::vector<const Kernel*> kernels() {  // those this processor can run, best first
-#if defined(__x86_64__)
-  return aiga::runnable(sse::kernel, avx2::kernel, avx512::kernel);
-#else
-  return {&neon::kernel};
-#endif
-}
 
 // An array whose first axes are a batch's: of each either all, or one that stands for all.
 template <typename T> struct Batched {
@@ -87,7 +71,7 @@ ffi::Error forward(std::string_view instruction_set, Numbers matrix, Numbers bia
   for (size_t k = all.size(); sizes.steps == 1 && !fresh.size && k-- > 0; together *= all[k])
     if (w.batch[k] != 1 || b.batch[k] != 1 || o.batch[k] != all[k] || c.batch[k] != all[k] || x.batch[k] != all[k]) break;
   sizes.rows *= together;
-  const Kernel& kernel = aiga::chosen(kernels(), std::string(instruction_set));
+  const Kernel& kernel = choose(std::string(instruction_set));
   for (int64_t k = 0; k < many(all); k += together)
     kernel.forward(sizes, {w.at(k, all), b.at(k, all), o.at(k, all), c.at(k, all), x.at(k, all), fresh.at(k, all),
                            to_o.at(k, all), to_c.at(k, all), to_g.at(k, all)});
@@ -105,7 +89,7 @@ ffi::Error backward(std::string_view instruction_set, Numbers turned, Flags begu
   const auto fresh = given(begun, 2);
   const auto to_g = made(of_gates, 3), to_o = made(of_output, 2), to_c = made(of_cell, 2);
   const auto& all = to_g.batch;
-  const Kernel& kernel = aiga::chosen(kernels(), std::string(instruction_set));
+  const Kernel& kernel = choose(std::string(instruction_set));
   for (int64_t k = 0; k < many(all); k++)
     kernel.backward(sizes, {w.at(k, all), fresh.at(k, all), held.at(k, all), grown.at(k, all), open.at(k, all),
                             asked.at(k, all), to_g.at(k, all), to_o.at(k, all), to_c.at(k, all)});
@@ -129,11 +113,7 @@ XLA_FFI_DEFINE_HANDLER(backward_handler, backward,
 
 NB_MODULE(_lstm, m) {
   m.doc() = "The native kernel of the LSTM; use it through aiga.brains.lstm.";
-  m.def("instruction_sets", [] {
-    std::vector<std::string> names;
-    for (const Kernel* k : kernels()) names.push_back(k->name);
-    return names;
-  });
+  m.def("instruction_sets", instruction_sets);
   m.def("handlers", [] {  // for XLA, by name
     nb::dict all;
     all["forward"] = nb::capsule(reinterpret_cast<void*>(forward_handler));

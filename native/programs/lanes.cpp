@@ -4,6 +4,7 @@
 // Sums are taken in the order of their elements and no product is fused with a sum, so that a task's result has the
 // same bits whatever W, the instruction set and the company.
 // Compiled once per instruction set, with AIGA_ISA naming the set.
+#include "../common/isa.h"
 #include "programs.h"
 
 #include <algorithm>
@@ -13,23 +14,13 @@
 namespace aiga::programs::AIGA_ISA {
 namespace {
 
-#define AIGA_STRING_(x) #x
-#define AIGA_STRING(x) AIGA_STRING_(x)
 #define AIGA_INLINE inline __attribute__((always_inline))
 #define AIGA_LAMBDA __attribute__((always_inline))
-
-#if defined(__AVX512F__)
-constexpr int NATIVE = 64;
-#elif defined(__AVX2__)
-constexpr int NATIVE = 32;
-#else
-constexpr int NATIVE = 16;
-#endif
 
 template <typename T, int BYTES> struct Vectors { typedef T type __attribute__((vector_size(BYTES))); };
 
 template <typename T, int W> struct Machine {
-  static constexpr int BYTES = std::min(NATIVE, int(W * sizeof(T)));
+  static constexpr int BYTES = std::min(AIGA_REGISTER, int(W * sizeof(T)));
   static constexpr int L = BYTES / sizeof(T), K = W / L;  // lanes of one register, registers of one group
   using X = typename Vectors<T, BYTES>::type;
 
@@ -296,7 +287,7 @@ template <typename T, int W> void run(const Run& job) {
 }  // namespace
 
 extern const Kernel kernel;
-const Kernel kernel = {AIGA_STRING(AIGA_ISA),
+const Kernel kernel = {AIGA_NAME,
                        {{run<double, 4>, run<double, 8>, run<double, 16>}, {run<float, 4>, run<float, 8>, run<float, 16>}}};
 
 }  // namespace aiga::programs::AIGA_ISA

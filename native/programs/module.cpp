@@ -15,15 +15,7 @@
 #include "../common/dispatch.h"
 #include "search.h"
 
-namespace aiga::programs {
-#if defined(__x86_64__)
-namespace sse { extern const Kernel kernel; }
-namespace avx2 { extern const Kernel kernel; }
-namespace avx512 { extern const Kernel kernel; }
-#else
-namespace neon { extern const Kernel kernel; }
-#endif
-}  // namespace aiga::programs
+namespace aiga::programs { AIGA_KERNELS }
 
 namespace nb = nanobind;
 using namespace aiga::programs;
@@ -37,16 +29,6 @@ using Out = nb::ndarray<nb::numpy, T>;
 using Code = In<uint8_t, nb::shape<-1, -1, 4>>;     // op, in1, in2, out
 using Numbers = In<double, nb::shape<-1, -1, 3>>;
 using Lengths = In<int32_t, nb::shape<-1, 3>>;
-
-std::vector<const Kernel*> kernels() {  // those this processor can run, best first
-#if defined(__x86_64__)
-  return aiga::runnable(sse::kernel, avx2::kernel, avx512::kernel);
-#else
-  return {&neon::kernel};
-#endif
-}
-
-const Kernel& choose(const std::string& name) { return aiga::chosen(kernels(), name); }
 
 void expect(bool fits, const std::string& what) {
   if (!fits) throw std::invalid_argument(what);
@@ -384,11 +366,7 @@ nb::tuple evolved(nb::dict given, Code code, Numbers data, Lengths lengths, In<d
 
 NB_MODULE(_programs, m) {
   m.doc() = "The native kernel of AutoML-Zero's programs; use it through aiga.brains.programs.";
-  m.def("instruction_sets", [] {
-    std::vector<std::string> names;
-    for (const Kernel* k : kernels()) names.push_back(k->name);
-    return names;
-  });
+  m.def("instruction_sets", instruction_sets);
   m.def("operations", [] {  // kinds of in1, in2 and out, and of the data
     std::vector<std::vector<int>> all;
     for (const Operation& o : operations) all.push_back({o.a, o.b, o.out, o.data});

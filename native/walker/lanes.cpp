@@ -1147,6 +1147,6 @@ float multiply_add(int64_t rounds) {
 }  // namespace
 
 extern const Kernel kernel;
-const Kernel kernel = {AIGA_STRING(AIGA_ISA), W, rollout, step, multiply_add};
+const Kernel kernel = {AIGA_NAME, W, rollout, step, multiply_add};
 
 }  // namespace aiga::AIGA_ISA

@@ -15,15 +15,7 @@
 #include "../common/dispatch.h"
 #include "walker.h"
 
-namespace aiga {
-#if defined(__x86_64__)
-namespace sse { extern const Kernel kernel; }
-namespace avx2 { extern const Kernel kernel; }
-namespace avx512 { extern const Kernel kernel; }
-#else
-namespace neon { extern const Kernel kernel; }
-#endif
-}  // namespace aiga
+namespace aiga { AIGA_KERNELS }
 
 namespace nb = nanobind;
 using namespace aiga;
@@ -34,16 +26,6 @@ template <typename T, typename Shape>
 using In = nb::ndarray<const T, nb::numpy, Shape, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Out = nb::ndarray<nb::numpy, T>;
-
-std::vector<const Kernel*> kernels() {  // those this processor can run, best first
-#if defined(__x86_64__)
-  return aiga::runnable(sse::kernel, avx2::kernel, avx512::kernel);
-#else
-  return {&neon::kernel};
-#endif
-}
-
-const Kernel& choose(const std::string& name) { return aiga::chosen(kernels(), name); }
 
 // From friction, depth, give, rise, and the hull's mass and inertia.
 Setting setting(const float* from) {
@@ -186,11 +168,7 @@ nb::tuple step(In<float, nb::shape<-1, STATE>> state, In<float, nb::shape<-1, AC
 NB_MODULE(_walker, m) {
   m.doc() = "The native kernel of the walker; use it through aiga.worlds.walker.kernel.";
   m.attr("STATE") = STATE;
-  m.def("instruction_sets", [] {
-    std::vector<std::string> names;
-    for (const Kernel* k : kernels()) names.push_back(k->name);
-    return names;
-  });
+  m.def("instruction_sets", instruction_sets);
   m.def("multiply_add", [](int64_t rounds) {  // operations done, for a measure of the core
     const Kernel& kernel = choose("");
     volatile float keep = kernel.multiply_add(rounds);

@@ -23,7 +23,6 @@ from aiga import _lstm
 
 Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
-
 INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
 LARGEST = 1 << 19  # weights; of more than a core's own cache holds, XLA's products of all rows are as fast
 
