@@ -1,24 +1,164 @@
-"""Convolutions against JAX's own."""
+"""Convolutions against JAX's own, by the kernel on each instruction set, and without the kernel."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aiga import _convolution
+from aiga.brains import convolution, kernels
 from aiga.brains.convolution import convolve, pooled
 
+WAYS = (*_convolution.instruction_sets(), "without the kernel")
+# Images, pixels, channels, filters, window, stride, padding. Channels and filters fill no vector, some, and
+# some with a few left over; in one case most pixels are seen by none, in one a filter lies on padding alone.
+CASES = [
+    (2, (11, 9), 3, 4, (3, 3), 1, 0),
+    (2, (11, 9), 3, 40, (2, 5), 3, 2),
+    (5, (14, 14), 16, 64, (3, 3), 2, 1),
+    (1, (7, 6), 33, 70, (3, 2), 1, 1),
+    (7, (9, 10), 20, 7, (1, 1), 4, 0),
+    (3, (2, 3), 5, 18, (2, 2), 1, 3),
+]
 
-@pytest.mark.parametrize("count", [4, 40])  # fewer filters than a window has numbers, and more
-@pytest.mark.parametrize(("window", "stride", "padding"), [((3, 3), 1, 0), ((3, 3), 2, 1), ((2, 5), 3, 2)])
-def test_convolution_is_that_of_jax(window, stride, padding, count):
-    rng = np.random.default_rng(0)
-    image = rng.normal(size=(2, 11, 9, 3)).astype(np.float32)
-    filters = rng.normal(size=(count, *window, 3)).astype(np.float32)
-    wanted = jax.lax.conv_general_dilated(
-        image, filters, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "OHWI", "NHWC")
-    )
-    np.testing.assert_allclose(convolve(image, filters, stride, padding), wanted, atol=1e-4)
-    np.testing.assert_allclose(convolve(image[0], filters, stride, padding), wanted[0], atol=1e-4)
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert convolution.has_kernel()
+    monkeypatch.setattr(convolution, "has_kernel", lambda: request.param in _convolution.instruction_sets())
+    monkeypatch.setattr(convolution, "INSTRUCTION_SET", request.param)
+
+
+def reference(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax.Array:
+    around = [(padding, padding)] * 2
+    numbers = ("NHWC", "OHWI", "NHWC")
+    return jax.lax.conv_general_dilated(image, filters, (stride, stride), around, dimension_numbers=numbers)
+
+
+def given(images: int, pixels: Any, channels: int, filters: int, window: Any) -> tuple[jax.Array, jax.Array]:
+    rng = np.random.default_rng(images)
+    shapes = (images, *pixels, channels), (filters, *window, channels)
+    return tuple(jnp.float32(rng.normal(size=shape)) for shape in shapes)  # type: ignore[return-value]
+
+
+def alike(ours: Any, theirs: Any) -> None:
+    def close(one: Any, other: Any) -> None:
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-5 * max(1.0, float(jnp.abs(other).max())))
+
+    jax.tree.map(close, ours, theirs)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("case", CASES)
+def test_convolutions_and_their_gradients_are_those_of_jax(case: Any) -> None:
+    *sizes, stride, padding = case
+    image, filters = given(*sizes)
+    seen, back = jax.vjp(lambda *both: convolve(*both, stride, padding), image, filters)
+    wanted, wanted_back = jax.vjp(lambda *both: reference(*both, stride, padding), image, filters)
+    slope = jnp.cos(jnp.arange(wanted.size, dtype=jnp.float32)).reshape(wanted.shape)
+    alike((seen, *back(slope)), (wanted, *wanted_back(slope)))
+    alike(convolve(image[0], filters, stride, padding), wanted[0])
+
+
+def test_gradients_can_be_differentiated() -> None:
+    """As a learner of learners does, and twice over."""
+    image, filters = given(3, (6, 7), 4, 5, (3, 2))
+
+    def after(function: Any) -> Any:
+        def lost(filters: Any, image: Any) -> Any:
+            slopes = jax.grad(lambda *both: (function(*both, 2, 1) ** 3).sum(), (0, 1))(image, filters)
+            moved = image - 0.01 * slopes[0], filters - 0.01 * slopes[1]
+            return (function(*moved, 2, 1) ** 2).mean()
+
+        slopes = jax.jit(jax.grad(lost, (0, 1)))
+        bent = jax.jit(jax.grad(lambda *both: sum((slope**2).sum() for slope in slopes(*both)), (0, 1)))
+        return slopes(filters, image), bent(filters, image)
+
+    alike(after(convolve), after(reference))
+
+
+def test_forward_mode() -> None:
+    image, filters = given(2, (5, 5), 2, 3, (3, 3))
+
+    def moved(function: Any) -> Any:
+        return jax.jvp(function, (image, filters), (image + 1, filters - 1))
+
+    def bent(function: Any) -> Any:
+        return jax.hessian(lambda filters: (function(image, filters) ** 2).sum())(filters)
+
+    alike(moved(convolve), moved(reference))
+    alike(bent(convolve), bent(reference))
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (None, 0), (0, None), (2, 1)])
+def test_many_at_once_are_one_by_one(axes: Any) -> None:
+    """Networks with weights of their own and networks that share them, and tables of both."""
+
+    def table(whole: Any, axis: int | None) -> Any:
+        return whole if axis is None else jnp.stack([whole, -whole, 2 * whole], axis)
+
+    image, filters = map(table, given(2, (6, 5), 3, 4, (3, 3)), axes)
+
+    def of(function: Any) -> Any:
+        def worth(image: Any, filters: Any) -> Any:
+            return (function(image, filters, 2, 1) ** 2).sum()
+
+        every = jax.vmap(jax.value_and_grad(worth, (0, 1)), axes)
+        tables = jax.vmap(every, (0, None))
+        summed = jax.grad(lambda *both: jax.vmap(worth, axes)(*both).sum(), (0, 1))
+        images = jnp.stack([image, image / 2])
+        return jax.jit(lambda: (every(image, filters), tables(images, filters), summed(image, filters)))()
+
+    alike(of(convolve), of(reference))
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_large_ones_are_shared_out(batch: int) -> None:
+    """By several cores, each some of the images or some of the window's pixels, and in several blocks."""
+    image, filters = given(63 // batch, (30, 28), 18, 40, (3, 3))
+    images, many = (jnp.stack([each / (k + 1) for k in range(batch)]) for each in (image, filters))
+
+    def slopes(function: Any) -> Any:
+        def worth(image: Any, filters: Any) -> Any:
+            return (function(image, filters) ** 2).mean()
+
+        return jax.jit(jax.vmap(jax.value_and_grad(worth, (0, 1))))
+
+    alike(slopes(convolve)(images, many), slopes(reference)(images, many))
+
+
+@pytest.mark.parametrize("kind", [jnp.bfloat16, jnp.float16])
+def test_other_numbers_are_xlas(kind: Any) -> None:
+    image, filters = (each.astype(kind) for each in given(2, (5, 6), 3, 4, (3, 3)))
+    seen = jax.jit(convolve)(image, filters)
+    assert seen.dtype == kind
+    np.testing.assert_allclose(seen.astype(float), reference(image, filters).astype(float), atol=0.2)
+
+
+@pytest.mark.usefixtures("way")
+def test_what_is_no_number_stays_where_it_is_seen() -> None:
+    image, filters = given(1, (6, 6), 2, 3, (3, 3))
+    seen = convolve(image.at[0, 0, 5, 1].set(jnp.nan), filters, 1, 1)
+    where = np.zeros((6, 6), bool)
+    where[:2, 4:] = True
+    np.testing.assert_array_equal(np.isnan(seen[0]).all(-1), where)
+    np.testing.assert_array_equal(np.isnan(seen[0]).any(-1), where)
+
+
+def test_a_kernel_that_xla_refuses_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise RuntimeError("another version")
+
+    other = ModuleType("aiga._other")
+    other.handlers = lambda: {"one": None}  # type: ignore[attr-defined]
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", refused)
+    with pytest.warns(UserWarning, match="aiga._other: slower than it could be, as another version"):
+        assert not kernels.taken(other)
 
 
 def test_images_that_do_not_fit_are_refused_by_name():

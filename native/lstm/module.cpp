@@ -9,55 +9,16 @@
 #include <vector>
 
 #include "../common/dispatch.h"
+#include "../common/xla.h"
 #include "lstm.h"
-#include "xla/ffi/api/ffi.h"
 
 namespace aiga::lstm { AIGA_KERNELS }
 
 namespace nb = nanobind;
-namespace ffi = xla::ffi;
+using namespace aiga;
 using namespace aiga::lstm;
 
 namespace {
-
-using Numbers = ffi::Buffer<ffi::F32>;
-using Made = ffi::ResultBuffer<ffi::F32>;
-using Flags = ffi::Buffer<ffi::PRED>;
-
-// An array whose first axes are a batch's: of each either all, or one that stands for all.
-template <typename T> struct Batched {
-  T* data;
-  std::vector<int64_t> batch;
-  int64_t size = 1;  // of one of the batch
-
-  template <typename Buffer> Batched(T* data, const Buffer& of, size_t rank) : data(data) {
-    const auto dims = of.dimensions();
-    for (size_t k = 0; k < dims.size(); k++)
-      if (k + rank < dims.size()) batch.push_back(dims[k]);
-      else size *= dims[k];
-  }
-  T* at(int64_t index, const std::vector<int64_t>& whole) const {
-    if (!size) return nullptr;
-    int64_t place = 0, stride = 1;
-    for (size_t k = whole.size(); k-- > 0; index /= whole[k]) {
-      if (batch[k] > 1) place += index % whole[k] * stride;
-      stride *= batch[k];
-    }
-    return data + place * size;
-  }
-};
-
-Batched<const float> given(const Numbers& of, size_t rank) { return {of.typed_data(), of, rank}; }
-Batched<const bool> given(const Flags& of, size_t rank) { return {of.typed_data(), of, rank}; }
-Batched<float> made(Made of, size_t rank) { return {of->typed_data(), *of, rank}; }
-
-int64_t many(const std::vector<int64_t>& batch) {
-  int64_t count = 1;
-  for (int64_t each : batch) count *= each;
-  return count;
-}
-
-int64_t last(ffi::Span<const int64_t> dims, size_t from_behind) { return dims[dims.size() - 1 - from_behind]; }
 
 ffi::Error forward(std::string_view instruction_set, Numbers matrix, Numbers bias, Numbers output, Numbers cell,
                    Numbers signals, Flags begun, Made outputs, Made cells, Made gates) try {

@@ -10,9 +10,8 @@ inputs, H units.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aiga import _lstm
+from aiga.brains import kernels
 
 Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
@@ -27,21 +27,9 @@ INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
 LARGEST = 1 << 19  # weights; of more than a core's own cache holds, XLA's products of all rows are as fast
 
 
-@cache
 def has_kernel() -> bool:
-    """Whether XLA takes the kernel, built for one of about the same age; warns if not."""
-    try:
-        # Before there is a backend XLA puts the question off, and if the answer is no it starts none.
-        jax.devices("cpu")
-    except RuntimeError:
-        return False
-    try:
-        for name, handler in _lstm.handlers().items():
-            jax.ffi.register_ffi_target(f"aiga_lstm_{name}", handler, platform="cpu")
-    except RuntimeError as error:
-        warnings.warn(f"LSTMs are slower than they could be: {error}", stacklevel=2)
-        return False
-    return True
+    """Whether XLA takes the kernel; warns if not."""
+    return kernels.taken(_lstm)
 
 
 def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory:
