@@ -61,6 +61,19 @@ AIGA_INLINE F operator-(F a) { return -a.v; }
 
 AIGA_INLINE F load(const float* p) { F x; std::memcpy(&x, p, sizeof x); return x; }
 AIGA_INLINE void store(float* p, F x) { std::memcpy(p, &x, sizeof x); }
+
+// The first `count` numbers of a vector, all of it where they are more; the rest is 0 and stays as it is.
+AIGA_INLINE F load_part(const float* p, int64_t count) {
+  if (count >= W) return load(p);
+  F x = 0.0f;
+  if (count > 0) std::memcpy(&x, p, size_t(count) * sizeof(float));
+  return x;
+}
+AIGA_INLINE void store_part(float* p, F x, int64_t count) {
+  if (count >= W) return store(p, x);
+  if (count > 0) std::memcpy(p, &x, size_t(count) * sizeof(float));
+}
+
 AIGA_INLINE F bits(I x) { return (Floats)x.v; }
 AIGA_INLINE I bits(F x) { return (Integers)x.v; }
 AIGA_INLINE F abs(F x) { return bits(bits(x) & 0x7fffffff); }

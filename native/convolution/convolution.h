@@ -5,13 +5,20 @@
 
 namespace aiga::convolution {
 
-// All arrays are dense and row-major, in the axis letters of the specification: N images of H x W pixels and C
-// channels, D filters of h x w pixels, Y x X places a filter is laid on, `stride` pixels apart, in `padding` zeros.
-//   image [N][H][W][C], filters [D][h][w][C], seen [N][Y][X][D]
-struct Sizes { int64_t images, high, wide, channels, filters, window_high, window_wide, seen_high, seen_wide, stride, padding; };
+struct Grid {  // of pixels, with the channels of each
+  int64_t high, wide, depth;
+  int64_t size() const { return high * wide * depth; }
+};
 
-struct Kernel {  // one instruction set's entry points: each of the three arrays from the two others, `to_filters` one pixel
-  // of the window at a time
+// All arrays are dense and row-major, in the axis letters of the specification:
+//   N images [H][W][C], D filters [h][w][C], and N times what they see, [Y][X][D].
+struct Sizes {
+  int64_t images;
+  Grid image, window, seen;  // H W C, h w C, Y X D
+  int64_t stride, padding;
+};
+
+struct Kernel {  // one instruction set's entry points: each array from the two others, of filters one pixel of all
   const char* name;
   void (*to_seen)(const Sizes&, const float* image, const float* filters, float* seen);
   void (*to_image)(const Sizes&, const float* seen, const float* filters, float* image);

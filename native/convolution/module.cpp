@@ -22,24 +22,23 @@ namespace {
 using Dims = ffi::Span<const int64_t>;
 
 Sizes sizes(Dims image, Dims filters, Dims seen, int64_t stride, int64_t padding) {
-  return {last(image, 3), last(image, 2), last(image, 1), last(image, 0), last(filters, 3), last(filters, 2),
-          last(filters, 1), last(seen, 2), last(seen, 1), stride, padding};
+  const auto grid = [](Dims dims) { return Grid{last(dims, 2), last(dims, 1), last(dims, 0)}; };
+  return {last(image, 3), grid(image), grid(filters), grid(seen), stride, padding};
 }
 
-// f(first, end) for parts of `units` pieces of work: what one core does at once where all have little to do.
+// f(first, end) for parts of so many units of work, side by side where there is enough to do.
 template <typename Function>
 void shared(ffi::ThreadPool& pool, const Sizes& s, int64_t batch, int64_t units, Function f) {
-  constexpr double LEAST = 1 << 24;  // products, a few tenths of a millisecond
-  const double products = double(batch) * double(s.images * s.seen_high * s.seen_wide * s.filters) *
-                          double(s.window_high * s.window_wide * s.channels);
+  constexpr double LEAST = 1 << 24;  // products of a part, two or three tenths of a millisecond
+  const double products = double(batch) * double(s.images) * double(s.seen.size()) * double(s.window.size());
   const int64_t parts = std::min({units, 2 * pool.num_threads(), int64_t(products / LEAST)});
   if (parts < 2) return f(0, units);
   each(pool, parts, [&](int64_t part) { f(part * units / parts, (part + 1) * units / parts); });
 }
 
-// Images of both arrays, in which those of a batch follow each other.
+// For images of which those of a batch follow each other.
 template <typename Function>
-ffi::Error by_image(ffi::ThreadPool pool, const Sizes& s, Function f, const Numbers& from, const Numbers& filters, Made to) {
+void by_image(ffi::ThreadPool& pool, const Sizes& s, Function f, const Numbers& from, const Numbers& filters, Made to) {
   const auto source = given(from, 4), weights = given(filters, 4);
   const auto result = made(to, 4);
   const auto& batch = result.batch;
@@ -54,40 +53,49 @@ ffi::Error by_image(ffi::ThreadPool pool, const Sizes& s, Function f, const Numb
       unit += some.images;
     }
   });
-  return ffi::Error::Success();
 }
 
 ffi::Error to_seen(ffi::ThreadPool pool, std::string_view set, int64_t stride, int64_t padding, Numbers image,
-                   Numbers filters, Made seen) {
-  return by_image(pool, sizes(image.dimensions(), filters.dimensions(), seen->dimensions(), stride, padding),
-                  choose(std::string(set)).to_seen, image, filters, seen);
+                   Numbers filters, Made seen) try {
+  const Sizes s = sizes(image.dimensions(), filters.dimensions(), seen->dimensions(), stride, padding);
+  by_image(pool, s, choose(std::string(set)).to_seen, image, filters, seen);
+  return ffi::Error::Success();
+} catch (const std::exception& e) {
+  return ffi::Error::InvalidArgument(e.what());
 }
 
 ffi::Error to_image(ffi::ThreadPool pool, std::string_view set, int64_t stride, int64_t padding, Numbers seen,
-                    Numbers filters, Made image) {
-  return by_image(pool, sizes(image->dimensions(), filters.dimensions(), seen.dimensions(), stride, padding),
-                  choose(std::string(set)).to_image, seen, filters, image);
+                    Numbers filters, Made image) try {
+  const Sizes s = sizes(image->dimensions(), filters.dimensions(), seen.dimensions(), stride, padding);
+  by_image(pool, s, choose(std::string(set)).to_image, seen, filters, image);
+  return ffi::Error::Success();
+} catch (const std::exception& e) {
+  return ffi::Error::InvalidArgument(e.what());
 }
 
 ffi::Error to_filters(ffi::ThreadPool pool, std::string_view set, int64_t stride, int64_t padding, Numbers image,
-                      Numbers seen, Made filters) {
-  const auto s = sizes(image.dimensions(), filters->dimensions(), seen.dimensions(), stride, padding);
+                      Numbers seen, Made filters) try {
+  const Sizes s = sizes(image.dimensions(), filters->dimensions(), seen.dimensions(), stride, padding);
   const auto one = given(image, 4), two = given(seen, 4);
   const auto result = made(filters, 4);
   const auto& batch = result.batch;
-  const int64_t window = s.window_high * s.window_wide;
+  const int64_t count = many(batch), window = s.window.high * s.window.wide;
   const Kernel& kernel = choose(std::string(set));
-  shared(pool, s, many(batch), many(batch) * window, [&](int64_t first, int64_t end) {
+  shared(pool, s, count, count * window, [&](int64_t first, int64_t end) {
     for (int64_t unit = first; unit < end; unit++) {
       const int64_t k = unit / window;
       kernel.to_filters(s, one.at(k, batch), two.at(k, batch), result.at(k, batch), unit % window);
     }
   });
   return ffi::Error::Success();
+} catch (const std::exception& e) {
+  return ffi::Error::InvalidArgument(e.what());
 }
 
-#define AIGA_BIND                                                                                          \
-  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<std::string_view>("instruction_set").Attr<int64_t>("stride").Attr<int64_t>("padding") \
+#define AIGA_BIND                                                                        \
+  ffi::Ffi::Bind()                                                                       \
+      .Ctx<ffi::ThreadPool>()                                                            \
+      .Attr<std::string_view>("instruction_set").Attr<int64_t>("stride").Attr<int64_t>("padding") \
       .Arg<Numbers>().Arg<Numbers>().Ret<Numbers>()
 XLA_FFI_DEFINE_HANDLER(seen_handler, to_seen, AIGA_BIND);
 XLA_FFI_DEFINE_HANDLER(image_handler, to_image, AIGA_BIND);

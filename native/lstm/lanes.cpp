@@ -19,18 +19,6 @@ constexpr int ROWS = 2;
 #endif
 constexpr int GATES = 4;
 
-AIGA_INLINE F load_part(const float* p, int64_t count) {
-  if (count >= W) return load(p);
-  F x = 0.0f;
-  std::memcpy(&x, p, size_t(count) * sizeof(float));
-  return x;
-}
-
-AIGA_INLINE void store_part(float* p, F x, int64_t count) {
-  if (count >= W) return store(p, x);
-  std::memcpy(p, &x, size_t(count) * sizeof(float));
-}
-
 AIGA_INLINE F sigmoid(F x) { return 0.5f + 0.5f * tanh(0.5f * x); }
 
 // sum[r][c] += the sum over k of x[r][k] weights[k][c], the rows of x `stride` apart.
