@@ -19,14 +19,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from aiga import _convolution
 from aiga.brains import kernels
 
 EPSILON = 1e-5  # added to a variance
-INSTRUCTION_SET = ""  # one of `_convolution.instruction_sets()`; the best of them
+INSTRUCTION_SET = ""  # one of `aiga._convolution.instruction_sets()`; the best of them
 
 
 def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax.Array:
@@ -52,7 +53,7 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
 
 def has_kernel() -> bool:
     """Whether XLA takes the kernel; warns if not."""
-    return kernels.taken(_convolution)
+    return kernels.taken("convolution")
 
 
 def normalised(signal: Any, axes: tuple[int, ...], scale: Any = 1.0) -> jax.Array:
@@ -116,7 +117,7 @@ def _shape(
     name: str, one: Any, two: Any, sizes: tuple[int, ...], stride: int, padding: int
 ) -> tuple[int, ...]:
     """Of what comes of two arrays."""
-    batch = jnp.broadcast_shapes(one.shape[:-4], two.shape[:-4])
+    batch = np.broadcast_shapes(one.shape[:-4], two.shape[:-4])
     image, window = sizes[:2], sizes[2:]
     if name == "image":
         return *batch, one.shape[-4], *image, two.shape[-1]
@@ -147,9 +148,7 @@ def _product(name: str) -> Primitive:
         return product.bind(one, two, **how), 0
 
     product.def_impl(lambda one, two, **how: jax.jit(partial(native, **how))(one, two))
-    product.def_abstract_eval(
-        lambda one, two, **how: jax.core.ShapedArray(_shape(name, one, two, **how), jnp.float32)
-    )
+    product.def_abstract_eval(lambda one, two, **how: ShapedArray(_shape(name, one, two, **how), jnp.float32))
     batching.primitive_batchers[product] = batched
     mlir.register_lowering(product, mlir.lower_fun(native, multiple_results=False), platform="cpu")
     return product

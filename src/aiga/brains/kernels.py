@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from types import ModuleType
+from importlib import import_module
 
 import jax
 
 
 @cache
-def taken(module: ModuleType) -> bool:
-    """Whether XLA takes the kernel of a native module, built for one of about the same age; warns if not.
-
-    Its handlers are then known by the module's name and their own: aiga_lstm_forward.
-    """
+def taken(name: str) -> bool:
+    """Whether XLA takes the kernel of the native module `_name`, built for one of about the same age; warns
+    if not. Its handlers are then known by both names, as aiga_lstm_forward."""
     try:
         # Before there is a backend XLA puts the question off, and if the answer is no it starts none.
         jax.devices("cpu")
     except RuntimeError:
         return False
-    for name, handler in module.handlers().items():
+    for handler, code in import_module(f"aiga._{name}").handlers().items():
         try:
-            jax.ffi.register_ffi_target(
-                module.__name__.replace("._", "_") + f"_{name}", handler, platform="cpu"
-            )
+            jax.ffi.register_ffi_target(f"aiga_{name}_{handler}", code, platform="cpu")
         except RuntimeError as error:
-            warnings.warn(f"{module.__name__}: slower than it could be, as {error}", stacklevel=2)
+            warnings.warn(f"{name}: slower than it could be, as XLA does not take it: {error}", stacklevel=2)
             return False
     return True

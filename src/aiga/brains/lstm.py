@@ -18,18 +18,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aiga import _lstm
 from aiga.brains import kernels
 
 Memory = tuple[jax.Array, jax.Array]  # output and cell, both f32[..., H]
 
-INSTRUCTION_SET = ""  # one of `_lstm.instruction_sets()`; the best of them
+INSTRUCTION_SET = ""  # one of `aiga._lstm.instruction_sets()`; the best of them
 LARGEST = 1 << 19  # weights; of more than a core's own cache holds, XLA's products of all rows are as fast
 
 
 def has_kernel() -> bool:
     """Whether XLA takes the kernel; warns if not."""
-    return kernels.taken(_lstm)
+    return kernels.taken("lstm")
 
 
 def remember(weights: Any, memory: tuple[jax.Array, ...], signal: Any) -> Memory:
