@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -118,6 +119,49 @@ def test_many_at_once_are_one_by_one(axes: Any) -> None:
     alike(of(convolve), of(reference))
 
 
+def test_filters_for_all_are_not_made_for_each() -> None:
+    """Neither they nor their gradients: what differs is so many more images."""
+    image, filters = given(2, (6, 5), 3, 4, (3, 3))
+    images = jnp.stack([image] * 11)
+
+    def worth(filters: Any) -> Any:
+        return (jax.vmap(lambda image: convolve(image, filters))(images) ** 2).sum()
+
+    assert "f32[11,4," not in str(jax.make_jaxpr(jax.grad(worth))(filters))
+
+
+def test_devices_that_are_checked_for_what_differs_between_them() -> None:
+    image, filters = given(4, (6, 5), 3, 4, (3, 3))
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("d",))
+    spread, whole = jax.P("d"), jax.P()
+
+    def slopes(function: Any) -> Any:
+        return jax.grad(lambda image, filters: (function(image, filters, 2, 1) ** 2).sum(), (0, 1))
+
+    shared = jax.shard_map(slopes(convolve), mesh=mesh, in_specs=(spread, whole), out_specs=(spread, whole))
+    alike(jax.jit(shared)(image, filters), slopes(reference)(image, filters))
+
+
+def test_nothing_of_nothing() -> None:
+    image, filters = given(2, (5, 4), 3, 2, (2, 2))
+    assert convolve(image[:0], filters).shape == (0, 4, 3, 2)
+    assert convolve(image[:, :0], filters, padding=2).shape == (2, 3, 7, 2)
+    none = jnp.zeros((0, *image.shape))
+
+    def worth(images: Any, filters: Any) -> Any:
+        return (jax.vmap(convolve, (0, None))(images, filters) ** 2).sum()
+
+    of_images, of_filters = jax.grad(worth, (0, 1))(none, filters)
+    assert of_images.shape == none.shape
+    assert not of_filters.any()
+
+
+def test_programs_for_other_devices() -> None:
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 5, 4, 3), (2, 2, 2, 3))]
+    slopes = jax.jit(jax.grad(lambda *both: (convolve(*both) ** 2).sum(), (0, 1)))
+    assert jax.export.export(slopes, platforms=["cuda"])(*shapes).platforms == ("cuda",)
+
+
 @pytest.mark.parametrize("batch", [1, 7])
 def test_large_ones_are_shared_out(batch: int) -> None:
     """By several cores, each some of the images or some of the window's pixels, and in several blocks."""
@@ -168,6 +212,14 @@ def test_images_that_do_not_fit_are_refused_by_name():
         convolve(jnp.zeros((5, 5, 1)), jnp.zeros((2, 3, 3, 3)))
     with pytest.raises(ValueError, match=r"image: at least \[3, 3\]"):
         convolve(jnp.zeros((2, 5, 3)), jnp.zeros((2, 3, 3, 3)))
+    for stride, padding in ((0, 0), (1, -1)):
+        with pytest.raises(ValueError, match="stride: at least 1, and padding at least 0"):
+            convolve(jnp.zeros((5, 5, 3)), jnp.zeros((2, 3, 3, 3)), stride, padding)
+    assert convolve(jnp.zeros((5, 5, 3)), jnp.zeros((2, 3, 3, 3)), np.int32(2), np.int32(1)).shape == (
+        3,
+        3,
+        2,
+    )
 
 
 def test_pooling_takes_the_largest_and_leaves_what_is_over():

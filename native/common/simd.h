@@ -61,19 +61,6 @@ AIGA_INLINE F operator-(F a) { return -a.v; }
 
 AIGA_INLINE F load(const float* p) { F x; std::memcpy(&x, p, sizeof x); return x; }
 AIGA_INLINE void store(float* p, F x) { std::memcpy(p, &x, sizeof x); }
-
-// The first `count` numbers of a vector, all of it where they are more; the rest is 0 and stays as it is.
-AIGA_INLINE F load_part(const float* p, int64_t count) {
-  if (count >= W) return load(p);
-  F x = 0.0f;
-  if (count > 0) std::memcpy(&x, p, size_t(count) * sizeof(float));
-  return x;
-}
-AIGA_INLINE void store_part(float* p, F x, int64_t count) {
-  if (count >= W) return store(p, x);
-  if (count > 0) std::memcpy(p, &x, size_t(count) * sizeof(float));
-}
-
 AIGA_INLINE F bits(I x) { return (Floats)x.v; }
 AIGA_INLINE I bits(F x) { return (Integers)x.v; }
 AIGA_INLINE F abs(F x) { return bits(bits(x) & 0x7fffffff); }
@@ -169,6 +156,31 @@ AIGA_INLINE F max(F a, F b) { return select(a > b, a, b); }
 AIGA_INLINE F sqrt(F a) { F r; for (int k = 0; k < W; k++) r.v[k] = std::sqrt(a.v[k]); return r; }
 #endif
 AIGA_INLINE F gather(const float* p, I i) { F r; for (int k = 0; k < W; k++) r.v[k] = p[i.v[k]]; return r; }
+#endif
+
+// The first `count` numbers of a vector, all of it where they are more; the rest is 0, or stays as it is in memory.
+#if defined(__AVX512F__)
+AIGA_INLINE Mask first(int64_t count) { return Mask(count < W ? (1u << (count < 0 ? 0 : count)) - 1 : 0xffff); }
+AIGA_INLINE F load_part(const float* p, int64_t count) { return (Floats)_mm512_maskz_loadu_ps(first(count), p); }
+AIGA_INLINE void store_part(float* p, F x, int64_t count) { _mm512_mask_storeu_ps(p, first(count), (__m512)x.v); }
+#elif defined(__AVX2__)
+AIGA_INLINE __m256i first(int64_t count) {
+  const int wanted = count < 0 ? 0 : count < W ? int(count) : W;
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(wanted), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+AIGA_INLINE F load_part(const float* p, int64_t count) { return (Floats)_mm256_maskload_ps(p, first(count)); }
+AIGA_INLINE void store_part(float* p, F x, int64_t count) { _mm256_maskstore_ps(p, first(count), (__m256)x.v); }
+#else
+AIGA_INLINE F load_part(const float* p, int64_t count) {
+  if (count >= W) return load(p);
+  F x = 0.0f;
+  for (int k = 0; k < W; k++) if (k < count) x.v[k] = p[k];
+  return x;
+}
+AIGA_INLINE void store_part(float* p, F x, int64_t count) {
+  if (count >= W) return store(p, x);
+  for (int k = 0; k < W; k++) if (k < count) p[k] = x.v[k];
+}
 #endif
 
 // a * b + c, rounded once where the instruction set can: a compiler that has moved the product elsewhere rounds it twice.

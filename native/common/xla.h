@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -46,30 +47,37 @@ inline Batched<float> made(Made of, size_t rank) { return {of->typed_data(), *of
 
 inline int64_t many(const std::vector<int64_t>& batch) {
   int64_t count = 1;
-  for (int64_t each : batch) count *= each;
+  for (int64_t size : batch) count *= size;
   return count;
 }
 
 inline int64_t last(ffi::Span<const int64_t> dims, size_t from_behind) { return dims[dims.size() - 1 - from_behind]; }
 
 // f of 0 to count - 1, by as many threads as are free; all are done when it returns. Whoever calls works too, and waits
-// for nothing but what others have begun.
+// for nothing but what others have begun. What f throws first is thrown when all are done.
 template <typename Function> void each(ffi::ThreadPool& pool, int64_t count, const Function& f) {
   struct Work {
     const Function& f;
     const int64_t count;
     std::atomic<int64_t> next{0};
     int64_t done = 0;
+    std::exception_ptr failed;
     std::mutex mutex;
     std::condition_variable all_done;
 
     Work(const Function& f, int64_t count) : f(f), count(count) {}
     void take() {
-      int64_t mine = 0;
-      for (int64_t k = next++; k < count; k = next++, mine++) f(k);
-      std::lock_guard<std::mutex> lock(mutex);
-      done += mine;
-      if (mine && done == count) all_done.notify_all();
+      for (int64_t k = next++; k < count; k = next++) {
+        std::exception_ptr thrown;
+        try {
+          f(k);
+        } catch (...) {
+          thrown = std::current_exception();
+        }
+        std::lock_guard<std::mutex> lock(mutex);
+        if (!failed) failed = thrown;
+        if (++done == count) all_done.notify_all();
+      }
     }
   };
   // Threads that come when all is done find that out from what outlives this call.
@@ -78,6 +86,7 @@ template <typename Function> void each(ffi::ThreadPool& pool, int64_t count, con
   work->take();
   std::unique_lock<std::mutex> lock(work->mutex);
   work->all_done.wait(lock, [&] { return work->done == count; });
+  if (work->failed) std::rethrow_exception(work->failed);
 }
 
 }  // namespace aiga

@@ -107,6 +107,7 @@ template <int R, int C> void sum_up(const std::vector<Part>& parts, const Place*
 template <typename Pack>
 void gathered(const Sizes& s, const std::vector<Alike>& rows, const std::vector<Alike>& columns, const Grid& from,
               const float* source, const Grid& into, float* to, Pack pack) {
+  // Each thread keeps its own, as new memory in every call would take as long as small sums.
   static thread_local std::vector<float> packed;
   static thread_local std::vector<Part> parts;
   static thread_local std::vector<Place> places;
@@ -180,14 +181,15 @@ struct Runs {
   int64_t count, one_step, wide_step;  // pixels of each, and floats from one to the next
 };
 
-// The sums over all pixels of R numbers times C vectors, of which `count` numbers are wanted, each given to `put`.
+// The sums over all pixels of R numbers times C vectors, of which `count` numbers are wanted, each given to `put` with
+// its place: the numbers begin at `row` of each `one`, the vectors at `column` of each `wide`.
 template <int R, int C, bool WHOLE, typename Put>
-void multiply(const Runs& runs, int64_t one, int64_t wide, int64_t count, Put put) {
+void multiply(const Runs& runs, int64_t row, int64_t column, int64_t count, Put put) {
   F sum[R][C];
   for (int r = 0; r < R; r++)
     for (int c = 0; c < C; c++) sum[r][c] = 0.0f;
   for (const Run& run : runs.all) {
-    const float *single = run.one + one, *many = run.wide + wide;
+    const float *single = run.one + row, *many = run.wide + column;
     for (int64_t k = 0; k < runs.count; k++, single += runs.one_step, many += runs.wide_step) {
       F vector[C];
       for (int c = 0; c < C; c++) vector[c] = WHOLE ? load(many + c * W) : load_part(many, count);
@@ -196,7 +198,7 @@ void multiply(const Runs& runs, int64_t one, int64_t wide, int64_t count, Put pu
     }
   }
   for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) put(one + r, wide + c * W, sum[r][c], count - c * W);
+    for (int c = 0; c < C; c++) put(row + r, column + c * W, sum[r][c], count - c * W);
 }
 
 // Of all `ones` numbers and all `outputs` of the vectors.
@@ -204,10 +206,10 @@ template <typename Put> void multiply_all(const Runs& runs, int64_t ones, int64_
   for (int64_t first = 0; first < outputs;) {
     const int64_t whole = std::min<int64_t>(WIDE, (outputs - first) / W);
     exactly<WIDE>(whole, [&](auto vectors) {
-      in_rows(ones, [&](int64_t one, auto few) { multiply<few, vectors, true>(runs, one, first, whole * W, put); });
+      in_rows(ones, [&](int64_t row, auto few) { multiply<few, vectors, true>(runs, row, first, whole * W, put); });
     });
     if (!whole)
-      in_rows(ones, [&](int64_t one, auto few) { multiply<few, 1, false>(runs, one, first, outputs - first, put); });
+      in_rows(ones, [&](int64_t row, auto few) { multiply<few, 1, false>(runs, row, first, outputs - first, put); });
     first += std::max<int64_t>(1, whole) * W;
   }
 }

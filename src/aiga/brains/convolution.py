@@ -3,23 +3,29 @@
 A learner that adapts to many tasks at once has weights of its own for every task. Under `vmap` XLA makes of
 that a grouped convolution, which on a CPU took 20 times as long as cutting the image into patches and one
 matrix product for all of them ("im2col"; Chellapilla, Puri, Simard 2006, "High Performance Convolutional
-Neural Networks for Document Processing"). That is what other devices do, and other numbers than f32; on a CPU
-a kernel of ours (`native/convolution`) does without the patches. Image, filters and what they see are linear
-in each other, so each comes from the two others by one of three functions, which are also each other's
-derivatives, however often. Filters come with D first: their gradient is then a product that XLA has a fast
-kernel for, which took half the time of the other way around. Axis letters: N images, H and W pixels, C
-channels, D filters of h x w pixels, Y and X places a filter is laid on.
+Neural Networks for Document Processing"). On a CPU a kernel of ours does without the patches
+(`native/convolution`); elsewhere, and of other numbers than f32, convolutions are products of them. There
+filters with D first pay: their gradient is then a product that XLA has a fast kernel for.
+
+An image, filters and what they see are linear in each other, so each comes from the two others by one of
+three functions, which are also each other's derivatives, however often:
+
+    SEEN(image, filters)    IMAGE(seen, filters)    FILTERS(image, seen)
+
+Axis letters: N images, H and W pixels, C channels, D filters of h x w pixels, Y and X places a filter is laid
+on; `image` [N, H, W, C], `filters` [D, h, w, C], `seen` [N, Y, X, D].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from functools import partial, reduce
+from operator import index
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -27,6 +33,8 @@ from jax.interpreters import ad, batching, mlir
 from aiga.brains import kernels
 
 EPSILON = 1e-5  # added to a variance
+LARGEST = 1 << 26  # numbers of one filter that the kernel can count to
+FEW = 8  # channels of an image that fill too little of a vector for its gradient
 INSTRUCTION_SET = ""  # one of `aiga._convolution.instruction_sets()`; the best of them
 
 
@@ -34,21 +42,40 @@ def convolve(image: Any, filters: Any, stride: int = 1, padding: int = 0) -> jax
     """`filters` f32[D, h, w, C] laid over `image` f32[..., H, W, C], `padding` zeros around it:
     f32[..., (H + 2 padding - h) // stride + 1, the same of W, D], not turned over, as networks have it.
 
-    Raises ValueError where the channels differ or the image is smaller than a filter.
+    Raises ValueError where the channels differ, the image is smaller than a filter, `stride` is below 1 or
+    `padding` below 0. Of arrays that `jit` spreads over devices each does all; `shard_map` shares them out.
     """
+    stride, padding = index(stride), index(padding)
     _, *window, channels = filters.shape
     if image.shape[-1] != channels:
         raise ValueError(f"image: {channels} channels as the filters have, not {image.shape[-1]}")
-    sizes = [size + 2 * padding for size in image.shape[-3:-1]]
-    if any(size < least for size, least in zip(sizes, window, strict=True)):
-        raise ValueError(f"image: at least {window} with its padding, not {sizes}")
-    known = image.dtype == filters.dtype == jnp.float32
-    if not (known and jax.default_backend() == "cpu" and has_kernel()):
+    if stride < 1 or padding < 0:
+        raise ValueError(f"stride: at least 1, and padding at least 0, not {stride} and {padding}")
+    padded = [size + 2 * padding for size in image.shape[-3:-1]]
+    if any(size < least for size, least in zip(padded, window, strict=True)):
+        raise ValueError(f"image: at least {window} with its padding, not {padded}")
+    if not _for_kernel(image, filters):
         return _patched(image, filters, stride, padding)
-    images = image.reshape(-1, *image.shape[-3:])
-    sizes = *image.shape[-3:-1], *window
-    seen = SEEN.bind(images, filters, sizes=sizes, stride=stride, padding=padding)
-    return seen.reshape(*image.shape[:-3], *seen.shape[1:])
+    *several, high, wide, _ = image.shape
+    images = image.reshape(math.prod(several), high, wide, channels)
+    seen = SEEN.bind(
+        images,
+        filters,
+        sizes=(high, wide, *window),
+        stride=stride,
+        padding=padding,
+        instruction_set=INSTRUCTION_SET,
+    )
+    return seen.reshape(*several, *seen.shape[1:])
+
+
+def _for_kernel(image: Any, filters: Any) -> bool:
+    if not image.dtype == filters.dtype == jnp.float32 or math.prod(filters.shape[1:]) > LARGEST:
+        return False
+    # A `shard_map` that checks what differs between devices would have to be told that of the kernel's, too.
+    if any(jax.typeof(array).manual_axis_type.varying for array in (image, filters)):
+        return False
+    return jax.default_backend() == "cpu" and has_kernel()
 
 
 def has_kernel() -> bool:
@@ -117,8 +144,7 @@ def _shape(
     name: str, one: Any, two: Any, sizes: tuple[int, ...], stride: int, padding: int
 ) -> tuple[int, ...]:
     """Of what comes of two arrays."""
-    batch = np.broadcast_shapes(one.shape[:-4], two.shape[:-4])
-    image, window = sizes[:2], sizes[2:]
+    batch, image, window = one.shape[:-4], sizes[:2], sizes[2:]
     if name == "image":
         return *batch, one.shape[-4], *image, two.shape[-1]
     if name == "filters":
@@ -127,56 +153,81 @@ def _shape(
     return *batch, one.shape[-4], *places, two.shape[-4]
 
 
-def _product(name: str) -> Primitive:
-    """What finds one of `image` f32[..., N, H, W, C], `filters` f32[..., D, h, w, C] and `seen`
-    f32[..., N, Y, X, D] from the two others, of which `seen` comes first for an image, else last.
+def _product(name: str, first: tuple[int, int], second: tuple[int, int]) -> Primitive:
+    """What finds `name` from the two other arrays, all with the same axes of a batch before their four.
 
-    `sizes` are H, W, h, w. Axes before the four are a batch's, 1 where an array is for all of it.
+    `sizes` are H, W, h, w. `first` and `second`: of the axis that an array shares with what is found and not
+    with the other, where it is in the array and where in what is found.
     """
     product = Primitive(f"aiga_convolution_to_{name}")
 
-    def native(one: Any, two: Any, **how: Any) -> jax.Array:
-        made = jax.ShapeDtypeStruct(_shape(name, one, two, **how), jnp.float32)
-        told = {"stride": how["stride"], "padding": how["padding"], "instruction_set": INSTRUCTION_SET}
-        return jax.ffi.ffi_call(product.name, made)(one, two, **told)
+    def found(one: Any, two: Any, instruction_set: str, **how: Any) -> ShapedArray:
+        return ShapedArray(_shape(name, one, two, **how), jnp.float32)
+
+    def native(one: Any, two: Any, instruction_set: str, **how: Any) -> jax.Array:
+        made = found(one, two, instruction_set, **how)
+        if name == "image" and made.shape[-1] < FEW:
+            return plain(one, two, instruction_set, **how)
+        told = {"stride": how["stride"], "padding": how["padding"], "instruction_set": instruction_set}
+        return jax.ffi.ffi_call(product.name, jax.ShapeDtypeStruct(made.shape, made.dtype))(one, two, **told)
+
+    def plain(one: Any, two: Any, instruction_set: str, **how: Any) -> jax.Array:
+        def of(one: Any, two: Any) -> jax.Array:
+            lay = partial(_patched, stride=how["stride"], padding=how["padding"])
+            wanted = jax.ShapeDtypeStruct(_shape(name, one, two, **how), jnp.float32)
+            if name == "seen":
+                return lay(one, two)
+            if name == "image":
+                return jax.linear_transpose(lambda image: lay(image, two), wanted)(one)[0]
+            return jax.linear_transpose(lambda filters: lay(one, filters), wanted)(two)[0]
+
+        for _ in one.shape[:-4]:
+            of = jax.vmap(of)
+        return of(one, two)
 
     def batched(given: Any, axes: Any, **how: Any) -> tuple[jax.Array, int]:
-        one, two = (
-            array[None] if axis is None else jnp.moveaxis(array, axis, 0)
-            for array, axis in zip(given, axes, strict=True)
-        )
-        return product.bind(one, two, **how), 0
+        if None not in axes:
+            one, two = (jnp.moveaxis(array, axis, 0) for array, axis in zip(given, axes, strict=True))
+            return product.bind(one, two, **how), 0
+        # One array is for all, so that what the other has more of makes one of its four axes longer.
+        which = int(axes[0] is None)
+        here, there = (first, second)[which]
+        batch = given[1 - which].ndim - 4
+        array = jnp.moveaxis(given[which], axes[which], batch + here)
+        count, each = array.shape[batch + here : batch + here + 2]
+        arrays = list(given)
+        arrays[which] = array.reshape(_with(array.shape, batch + here, 2, count * each))
+        whole = product.bind(*arrays, **how)
+        return whole.reshape(_with(whole.shape, batch + there, 1, count, each)), batch + there
 
-    product.def_impl(lambda one, two, **how: jax.jit(partial(native, **how))(one, two))
-    product.def_abstract_eval(lambda one, two, **how: ShapedArray(_shape(name, one, two, **how), jnp.float32))
+    product.def_impl(jax.jit(native, static_argnames=("sizes", "stride", "padding", "instruction_set")))
+    product.def_abstract_eval(found)
     batching.primitive_batchers[product] = batched
+    mlir.register_lowering(product, mlir.lower_fun(plain, multiple_results=False))
     mlir.register_lowering(product, mlir.lower_fun(native, multiple_results=False), platform="cpu")
     return product
 
 
-SEEN, IMAGE, FILTERS = (_product(name) for name in ("seen", "image", "filters"))
+def _with(shape: tuple[int, ...], axis: int, count: int, *sizes: int) -> tuple[int, ...]:
+    """Other sizes in the place of `count` axes."""
+    return *shape[:axis], *sizes, *shape[axis + count :]
 
 
-def _linear(product: Primitive, to_first: Callable[..., Any], to_second: Callable[..., Any]) -> None:
-    """Tells what leads back from a slope and one of the product's arrays to the other."""
-
-    def summed(like: Any, whole: jax.Array) -> jax.Array:
-        """Over the axes of a batch in which an array stood for all."""
-        axes = [k for k, size in enumerate(like.aval.shape[:-4]) if size < whole.shape[k]]
-        return whole.sum(axes, keepdims=True) if axes else whole
-
-    ad.defbilinear(
-        product,
-        lambda slope, one, two, **how: summed(one, to_first(slope, two, **how)),
-        lambda slope, one, two, **how: summed(two, to_second(slope, one, **how)),
-    )
-
-
-def _turned(product: Primitive) -> Callable[..., Any]:
-    """With its two arrays the other way around."""
-    return lambda one, two, **how: product.bind(two, one, **how)
-
-
-_linear(SEEN, IMAGE.bind, _turned(FILTERS))
-_linear(IMAGE, SEEN.bind, FILTERS.bind)
-_linear(FILTERS, _turned(IMAGE), _turned(SEEN))
+SEEN = _product("seen", (0, 0), (0, 3))  # N of the image, D of the filters
+IMAGE = _product("image", (0, 0), (3, 3))  # N of what is seen, C of the filters
+FILTERS = _product("filters", (3, 3), (3, 0))  # C of the image, D of what is seen
+ad.defbilinear(
+    SEEN,
+    lambda slope, image, filters, **how: IMAGE.bind(slope, filters, **how),
+    lambda slope, image, filters, **how: FILTERS.bind(image, slope, **how),
+)
+ad.defbilinear(
+    IMAGE,
+    lambda slope, seen, filters, **how: SEEN.bind(slope, filters, **how),
+    lambda slope, seen, filters, **how: FILTERS.bind(slope, seen, **how),
+)
+ad.defbilinear(
+    FILTERS,
+    lambda slope, image, seen, **how: IMAGE.bind(seen, slope, **how),
+    lambda slope, image, seen, **how: SEEN.bind(image, slope, **how),
+)

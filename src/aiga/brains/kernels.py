@@ -21,7 +21,7 @@ def taken(name: str) -> bool:
     for handler, code in import_module(f"aiga._{name}").handlers().items():
         try:
             jax.ffi.register_ffi_target(f"aiga_{name}_{handler}", code, platform="cpu")
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             warnings.warn(f"{name}: slower than it could be, as XLA does not take it: {error}", stacklevel=2)
             return False
     return True
