@@ -156,8 +156,9 @@ def _shape(
 def _product(name: str, first: tuple[int, int], second: tuple[int, int]) -> Primitive:
     """What finds `name` from the two other arrays, all with the same axes of a batch before their four.
 
-    `sizes` are H, W, h, w. `first` and `second`: of the axis that an array shares with what is found and not
-    with the other, where it is in the array and where in what is found.
+    A primitive of JAX's, as XLA's calls have no derivatives, and with `custom_vjp` none forwards. `sizes` are
+    H, W, h, w. `first` and `second`: of the axis that an array shares with what is found and not with the
+    other, where it is in the array and where in what is found.
     """
     product = Primitive(f"aiga_convolution_to_{name}")
 
