@@ -1,5 +1,5 @@
 // Convolutions of images by filters: what the module that XLA calls and the per-instruction-set objects say to each
-// other. src/aiga/brains/convolution.py is the readable specification.
+// other. src/aiga/brains/convolution_products.py is the readable specification.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-# The native kernel's own signatures; `aiga.brains.convolution` says what its handlers compute.
+# The native kernel's own signatures; `aiga.brains.convolution_products` says what its handlers compute.
 from typing import Any
 
 def instruction_sets() -> list[str]: ...
