@@ -18,6 +18,16 @@ using Numbers = ffi::Buffer<ffi::F32>;
 using Flags = ffi::Buffer<ffi::PRED>;
 using Made = ffi::ResultBuffer<ffi::F32>;
 
+// What XLA is told of work: that it is done, or what it threw.
+template <typename Function> ffi::Error tried(Function work) {
+  try {
+    work();
+  } catch (const std::exception& e) {
+    return ffi::Error::InvalidArgument(e.what());
+  }
+  return ffi::Error::Success();
+}
+
 // An array whose first axes are a batch's: of each either all, or one that stands for all.
 template <typename T> struct Batched {
   T* data;

@@ -56,40 +56,37 @@ void by_image(ffi::ThreadPool& pool, const Sizes& s, Function f, const Numbers& 
 }
 
 ffi::Error to_seen(ffi::ThreadPool pool, std::string_view set, int64_t stride, int64_t padding, Numbers image,
-                   Numbers filters, Made seen) try {
-  const Sizes s = sizes(image.dimensions(), filters.dimensions(), seen->dimensions(), stride, padding);
-  by_image(pool, s, choose(std::string(set)).to_seen, image, filters, seen);
-  return ffi::Error::Success();
-} catch (const std::exception& e) {
-  return ffi::Error::InvalidArgument(e.what());
+                   Numbers filters, Made seen) {
+  return tried([&] {
+    const Sizes s = sizes(image.dimensions(), filters.dimensions(), seen->dimensions(), stride, padding);
+    by_image(pool, s, choose(std::string(set)).to_seen, image, filters, seen);
+  });
 }
 
 ffi::Error to_image(ffi::ThreadPool pool, std::string_view set, int64_t stride, int64_t padding, Numbers seen,
-                    Numbers filters, Made image) try {
-  const Sizes s = sizes(image->dimensions(), filters.dimensions(), seen.dimensions(), stride, padding);
-  by_image(pool, s, choose(std::string(set)).to_image, seen, filters, image);
-  return ffi::Error::Success();
-} catch (const std::exception& e) {
-  return ffi::Error::InvalidArgument(e.what());
+                    Numbers filters, Made image) {
+  return tried([&] {
+    const Sizes s = sizes(image->dimensions(), filters.dimensions(), seen.dimensions(), stride, padding);
+    by_image(pool, s, choose(std::string(set)).to_image, seen, filters, image);
+  });
 }
 
 ffi::Error to_filters(ffi::ThreadPool pool, std::string_view set, int64_t stride, int64_t padding, Numbers image,
-                      Numbers seen, Made filters) try {
-  const Sizes s = sizes(image.dimensions(), filters->dimensions(), seen.dimensions(), stride, padding);
-  const auto one = given(image, 4), two = given(seen, 4);
-  const auto result = made(filters, 4);
-  const auto& batch = result.batch;
-  const int64_t count = many(batch), window = s.window.high * s.window.wide;
-  const Kernel& kernel = choose(std::string(set));
-  shared(pool, s, count, count * window, [&](int64_t first, int64_t end) {
-    for (int64_t unit = first; unit < end; unit++) {
-      const int64_t k = unit / window;
-      kernel.to_filters(s, one.at(k, batch), two.at(k, batch), result.at(k, batch), unit % window);
-    }
+                      Numbers seen, Made filters) {
+  return tried([&] {
+    const Sizes s = sizes(image.dimensions(), filters->dimensions(), seen.dimensions(), stride, padding);
+    const auto one = given(image, 4), two = given(seen, 4);
+    const auto result = made(filters, 4);
+    const auto& batch = result.batch;
+    const int64_t count = many(batch), window = s.window.high * s.window.wide;
+    const Kernel& kernel = choose(std::string(set));
+    shared(pool, s, count, count * window, [&](int64_t first, int64_t end) {
+      for (int64_t unit = first; unit < end; unit++) {
+        const int64_t k = unit / window;
+        kernel.to_filters(s, one.at(k, batch), two.at(k, batch), result.at(k, batch), unit % window);
+      }
+    });
   });
-  return ffi::Error::Success();
-} catch (const std::exception& e) {
-  return ffi::Error::InvalidArgument(e.what());
 }
 
 #define AIGA_BIND                                                                        \
